@@ -1,0 +1,51 @@
+import type { Recipe } from "../text/recipe.ts";
+
+export interface EmbedOptions {
+  /** Scale every vector to length 1; the recipe's own setting by default. */
+  readonly normalize?: boolean;
+  /** Most tokens of one run of the graph, padding included. */
+  readonly batchTokens?: number;
+  /** Shorten a sentence that does not fit, instead of the error "too-long". */
+  readonly truncate?: boolean;
+  /** Stops between two runs of the graph with the InputError "aborted". */
+  readonly signal?: AbortSignal;
+}
+
+/** One result of a stream, in input order. */
+export interface StreamedEmbedding {
+  /** Position of the text in the input, from 0. */
+  readonly index: number;
+  /** [hiddenSize] */
+  readonly embedding: Float32Array;
+  /** Tokens of the whole prompt. */
+  readonly tokens: number;
+  /** Tokens cut from the sentence; 0 when it fitted. */
+  readonly truncatedTokens: number;
+}
+
+/** A loaded model: weights, tokenizer and recipe. Get one from `load`, give it back with `close`. */
+export interface EmbeddingModel extends AsyncDisposable {
+  readonly name: string;
+  readonly hiddenSize: number;
+  readonly numLayers: number;
+  /** Longest prompt in tokens. */
+  readonly maxTokens: number;
+  readonly recipe: Recipe;
+  /** Stable id of the recipe. */
+  readonly recipeId: string;
+  /** @returns one row [hiddenSize] for each text, in order */
+  embed(texts: readonly string[], options?: EmbedOptions): Promise<Float32Array[]>;
+  /** Embeds a stream in windows of bounded memory; results come in input order. */
+  embedStream(
+    texts: Iterable<string> | AsyncIterable<string>,
+    options?: EmbedOptions,
+  ): AsyncGenerator<StreamedEmbedding, void, undefined>;
+  /** Hidden state of the last token of ready token ids; no template, nothing added. */
+  embedTokens(
+    ids: readonly (readonly number[])[],
+    options?: { readonly layer?: number | "last"; readonly signal?: AbortSignal },
+  ): Promise<Float32Array[]>;
+  /** Cosine similarity of two texts, in [-1, 1]. */
+  similarity(a: string, b: string, options?: EmbedOptions): Promise<number>;
+  close(): Promise<void>;
+}
