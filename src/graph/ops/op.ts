@@ -1,0 +1,42 @@
+import { InternalError } from "../../errors.ts";
+import type { Attribute, OutputType, Value } from "../graph.ts";
+
+export type Attributes = Readonly<Record<string, Attribute>>;
+
+/** What the graph must know of an operator besides its name. */
+export interface OpRule {
+  /** Operator set; ONNX's own by default. */
+  readonly domain?: string;
+  /** Element type and shape of every output. Throws InternalError "graph" where the operator cannot be applied. */
+  infer(inputs: readonly (Value | null)[], attributes: Attributes): readonly OutputType[];
+}
+
+export type Op = (inputs: readonly (Value | null)[], attributes?: Attributes) => Value[];
+
+/** Makes the function that adds one operator to the graph its inputs belong to. */
+export function defineOp(type: string, rule: OpRule): Op {
+  return (inputs, attributes = {}) => {
+    const graph = inputs.find((input) => input !== null)?.graph;
+    if (!graph) throw new InternalError("graph", `${type} has no input.`);
+    const options = rule.domain ? { domain: rule.domain } : {};
+    return graph.add(type, inputs, rule.infer(inputs, attributes), attributes, options);
+  };
+}
+
+/** The single output of an operator that has one. */
+export function single(values: readonly Value[]): Value {
+  if (values.length !== 1) throw new InternalError("graph", `expected one output, got ${values.length}.`);
+  return values[0] as Value;
+}
+
+/** Input `i`, which the operator cannot do without. */
+export function required(inputs: readonly (Value | null)[], i: number): Value {
+  const input = inputs[i];
+  if (!input) throw new InternalError("graph", `input ${i} is missing.`);
+  return input;
+}
+
+/** Rule of operators whose output is like their first input. */
+export const sameAsFirst: OpRule = {
+  infer: (inputs) => [{ type: required(inputs, 0).type, shape: required(inputs, 0).shape }],
+};

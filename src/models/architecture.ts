@@ -1,0 +1,30 @@
+import type { Value } from "../graph/graph.ts";
+import type { AttentionContext } from "./attention.ts";
+import type { ConfigJson, DecoderConfig } from "./config.ts";
+import type { Weights } from "./weights.ts";
+
+/** What the graph is fed for every token. */
+export interface TokenInputs {
+  /** int64 [tokens] */
+  readonly inputIds: Value;
+  /** int64 [tokens], from 0 in every sequence */
+  readonly positionIds: Value;
+}
+
+/**
+ * One decoder architecture. Hidden states are [tokens, hiddenSize]: the tokens of all sequences of a batch one after
+ * the other, without padding. Tensor names are those of transformers' base model class, without a leading `model.`.
+ */
+export interface Architecture {
+  /** `model_type` in config.json. */
+  readonly modelType: string;
+  /** @throws ModelError "config" for a key that changes the mathematics in a way we do not compute */
+  readConfig(json: ConfigJson, source: string): DecoderConfig;
+  embed(weights: Weights, inputs: TokenInputs, config: DecoderConfig): Value;
+  /** One layer. Its output has a row for every row of `context.queries(hidden)`. */
+  layer(weights: Weights, hidden: Value, context: AttentionContext, config: DecoderConfig): Value;
+  /** Scope of layer `i`. */
+  layerScope(i: number): string;
+  /** From the last layer's output to the embedding. */
+  finalNorm(weights: Weights, hidden: Value, config: DecoderConfig): Value;
+}

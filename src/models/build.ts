@@ -1,0 +1,123 @@
+import { InputError } from "../errors.ts";
+import { Graph, type Value } from "../graph/graph.ts";
+import { gather, range, reshape, sizes } from "../graph/ops/shape-ops.ts";
+import type { Architecture } from "./architecture.ts";
+import type { AttentionContext, KeyValues } from "./attention.ts";
+import type { DecoderConfig } from "./config.ts";
+import { causalMask, headGrid, lastPositions, lastTokenMask, rotateAt } from "./token-layout.ts";
+import { type Checkpoint, Weights } from "./weights.ts";
+
+/** Names of the graph's inputs and outputs, for whoever feeds it. */
+export const graphNames = {
+  inputIds: "input_ids",
+  positionIds: "position_ids",
+  gridIndex: "grid_index",
+  tokenCell: "token_cell",
+  lastToken: "last_token",
+  embedding: "embedding",
+  pastKey: (layer: number) => `past.${layer}.key`,
+  pastValue: (layer: number) => `past.${layer}.value`,
+  presentKey: (layer: number) => `present.${layer}.key`,
+  presentValue: (layer: number) => `present.${layer}.value`,
+};
+
+/** The graph that turns tokens into embeddings, and what must be fed to it. */
+export interface InferenceGraph {
+  readonly graph: Graph;
+  /** Layers that take a past and give a present. */
+  readonly layers: number;
+  readonly numKeyValueHeads: number;
+  readonly headDim: number;
+}
+
+/**
+ * Writes the inference graph.
+ *
+ * Inputs: input_ids, position_ids int64 [tokens], the sequences one after the other without padding; grid_index int64
+ * [batch, length], the token at each cell of the padded grid; token_cell int64 [tokens], the cell of each token;
+ * last_token int64 [batch]; and for every layer past.<i>.key and .value [numKeyValueHeads, past, headDim], the shared
+ * prefix, of length 0 where there is none.
+ * Outputs: embedding [batch, hiddenSize]; present.<i>.key and .value [numKeyValueHeads, batch, length, headDim].
+ *
+ * @param layer  hidden state to read, 0 the token embeddings, numLayers or "last" the last layer after the final norm;
+ *               layers above it are not in the graph, and the topmost works for the last tokens only
+ * @throws ModelError for a missing or misshapen tensor, InputError "bad-option" for a layer the model lacks
+ */
+export function buildInferenceGraph(
+  architecture: Architecture,
+  config: DecoderConfig,
+  checkpoint: Checkpoint,
+  layer: number | "last" = "last",
+): InferenceGraph {
+  const depth = readDepth(layer, config);
+  const graph = new Graph();
+  const weights = new Weights(graph, checkpoint);
+  const inputIds = graph.input(graphNames.inputIds, "int64", ["tokens"]);
+  const positionIds = graph.input(graphNames.positionIds, "int64", ["tokens"]);
+  const gridIndex = graph.input(graphNames.gridIndex, "int64", ["batch", "length"]);
+  const tokenCell = graph.input(graphNames.tokenCell, "int64", ["tokens"]);
+  const lastToken = graph.input(graphNames.lastToken, "int64", ["batch"]);
+  const last = (hidden: Value): Value => gather(hidden, lastToken);
+
+  let hidden = architecture.embed(weights, { inputIds, positionIds }, config); // [tokens, hiddenSize]
+  if (depth === 0) hidden = last(hidden);
+  const contexts = depth > 0 ? attentionContexts({ positionIds, gridIndex, tokenCell, lastToken }, config, last) : null;
+  for (let i = 0; i < depth; i++) {
+    const kind = i === depth - 1 ? "lastToken" : "allTokens";
+    const context = { ...contexts![kind], ...cachedKeyValues(graph, config, i) };
+    hidden = architecture.layer(weights.at(architecture.layerScope(i)), hidden, context, config);
+  }
+  if (depth === config.numLayers) hidden = architecture.finalNorm(weights, hidden, config);
+  graph.output(hidden, graphNames.embedding);
+  return { graph, layers: depth, numKeyValueHeads: config.numKeyValueHeads, headDim: config.headDim };
+}
+
+function readDepth(layer: number | "last", config: DecoderConfig): number {
+  const depth = layer === "last" ? config.numLayers : layer;
+  if (Number.isInteger(depth) && depth >= 0 && depth <= config.numLayers) return depth;
+  throw new InputError("bad-option", `layer ${layer}: the model has layers 0 to ${config.numLayers}, or "last".`);
+}
+
+type SharedContext = Omit<AttentionContext, "past" | "present">;
+
+/** What attention needs, once for layers that work for every token and once for the topmost. */
+function attentionContexts(
+  inputs: { positionIds: Value; gridIndex: Value; tokenCell: Value; lastToken: Value },
+  config: DecoderConfig,
+  last: (rows: Value) => Value,
+): { allTokens: SharedContext; lastToken: SharedContext } {
+  const { positionIds, gridIndex, tokenCell, lastToken } = inputs;
+  const keyHeads = { ...config, numHeads: config.numKeyValueHeads };
+  const keys = { keyGrid: headGrid(gridIndex, tokenCell, keyHeads), rotateKeys: rotateAt(positionIds, config.rotary) };
+  const row = range(sizes(gridIndex, 0, 1), "batch"); // the query of sequence i is row i
+  return {
+    allTokens: {
+      ...keys,
+      queries: (hidden) => hidden,
+      queryGrid: headGrid(gridIndex, tokenCell, config),
+      rotateQueries: keys.rotateKeys,
+      mask: causalMask(gridIndex, config.numHeads / config.numKeyValueHeads),
+    },
+    lastToken: {
+      ...keys,
+      queries: last,
+      queryGrid: headGrid(reshape(row, ["batch", 1]), row, config),
+      rotateQueries: rotateAt(last(positionIds), config.rotary),
+      mask: lastTokenMask(gridIndex, lastPositions(gridIndex, tokenCell, lastToken)),
+    },
+  };
+}
+
+function cachedKeyValues(graph: Graph, config: DecoderConfig, i: number): Pick<AttentionContext, "past" | "present"> {
+  const shape = [config.numKeyValueHeads, "past", config.headDim];
+  return {
+    past: {
+      key: graph.input(graphNames.pastKey(i), "float32", shape),
+      value: graph.input(graphNames.pastValue(i), "float32", shape),
+    },
+    present: ({ key, value }: KeyValues) => {
+      graph.output(key, graphNames.presentKey(i));
+      graph.output(value, graphNames.presentValue(i));
+    },
+  };
+}

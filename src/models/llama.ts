@@ -1,0 +1,27 @@
+import { add } from "../graph/ops/elementwise.ts";
+import type { Architecture } from "./architecture.ts";
+import { selfAttention } from "./attention.ts";
+import { expectValue, rotaryDecoderConfig } from "./config.ts";
+import { embedding } from "./linear.ts";
+import { gatedMlp } from "./mlp.ts";
+import { rmsNorm } from "./norm.ts";
+
+/** LLaMA: pre-norm decoder, rotary positions, SwiGLU, RMSNorm, grouped heads (arXiv 2302.13971, 2307.09288). */
+export const llama: Architecture = {
+  modelType: "llama",
+  readConfig(json, source) {
+    expectValue(json, "pretraining_tp", [1, null], source);
+    return rotaryDecoderConfig(json, source);
+  },
+  embed: (weights, { inputIds }, config) =>
+    embedding(weights.at("embed_tokens"), inputIds, config.vocabSize, config.hiddenSize),
+  layerScope: (i) => `layers.${i}`,
+  layer(weights, hidden, context, config) {
+    const normed = rmsNorm(weights.at("input_layernorm"), hidden, config.normEps);
+    const attended = selfAttention(weights.at("self_attn"), normed, context, config);
+    const residual = add(context.queries(hidden), attended);
+    const inner = rmsNorm(weights.at("post_attention_layernorm"), residual, config.normEps);
+    return add(residual, gatedMlp(weights.at("mlp"), inner, config));
+  },
+  finalNorm: (weights, hidden, config) => rmsNorm(weights.at("norm"), hidden, config.normEps),
+};
