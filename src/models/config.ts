@@ -120,7 +120,7 @@ function slidingWindow(json: ConfigJson, source: string): number | null {
 function readRotary(json: ConfigJson, headDim: number, source: string): RotaryConfig {
   if (headDim % 2 !== 0) fail(source, `head_dim ${headDim} is odd; rotary positions need pairs.`);
   expectValue(json, "partial_rotary_factor", [1, null], source);
-  const scaling = ((json.rope_parameters ?? json.rope_scaling ?? {}) as ConfigJson) ?? {};
+  const scaling = (json.rope_parameters ?? json.rope_scaling ?? {}) as ConfigJson;
   const base = readNumber({ rope_theta: scaling.rope_theta ?? json.rope_theta ?? 10_000 }, "rope_theta", source);
   const plain = Array.from({ length: headDim / 2 }, (_, i) => base ** ((-2 * i) / headDim));
   const inverseFrequencies = scaleFrequencies(plain, scaling, json, source);

@@ -42,7 +42,7 @@ export function headGrid(index: Value, cell: Value, heads: HeadShape): HeadGrid 
   const lengthSize = sizes(index, 1, 2);
   const gridRows = product([group, length]);
 
-  const rowOfCell = reshape(mul(index, constant([numHeads], [1])), [1, batch, 1, length]);
+  const rowOfCell = unsqueeze(unsqueeze(mul(index, constant([numHeads], [1])), 1), 0);
   const headRows = add(rowOfCell, constant(headIds, [numKeyValueHeads, 1, group, 1]));
   const toGridIndex = reshape(headRows, [numKeyValueHeads, batch, gridRows]);
 
@@ -65,6 +65,7 @@ export function headGrid(index: Value, cell: Value, heads: HeadShape): HeadGrid 
     0,
   );
   const joined = product([batch, gridRows]);
+  const joinedSize = mul(mul(groupSize, lengthSize), batchSize);
   return {
     toGrid: (x) => gather(reshape(x, [product([rowsOf(x), numHeads]), headDim]), toGridIndex),
     fromGrid: (grid) => {
@@ -75,7 +76,11 @@ export function headGrid(index: Value, cell: Value, heads: HeadShape): HeadGrid 
     join: (grid) => {
       const last = grid.shape[3] as Dim;
       const target = concat(
-        [constant([numKeyValueHeads, -1], [2]), typeof last === "number" ? constant([last], [1]) : sizes(grid, 3, 4)],
+        [
+          constant([numKeyValueHeads], [1]),
+          joinedSize,
+          typeof last === "number" ? constant([last], [1]) : sizes(grid, 3, 4),
+        ],
         0,
       );
       return reshapeTo(grid, target, [numKeyValueHeads, joined, last]);
@@ -109,7 +114,8 @@ export function causalMask(index: Value, group: number): Value {
   const length = index.shape[1] as Dim;
   const positions = range(sizes(index, 1, 2), length);
   const mask = maskWhere(lessOrEqual(unsqueeze(positions, 0), unsqueeze(positions, 1))); // [length, length]
-  return group === 1 ? mask : reshape(concat(Array(group).fill(mask), 0), [product([group, length]), length]);
+  const copies = add(mask, float32Constant(index.graph, new Float32Array(group), [group, 1, 1])); // [group, length, length]
+  return reshape(copies, [product([group, length]), length]);
 }
 
 /**
@@ -118,9 +124,9 @@ export function causalMask(index: Value, group: number): Value {
  * @returns [batch, 1, length]
  */
 export function lastTokenMask(index: Value, lastPosition: Value): Value {
-  const [batch, length] = index.shape as [Dim, Dim];
+  const length = index.shape[1] as Dim;
   const positions = range(sizes(index, 1, 2), length);
-  return reshape(maskWhere(lessOrEqual(positions, unsqueeze(lastPosition, 1))), [batch, 1, length]);
+  return unsqueeze(maskWhere(lessOrEqual(positions, unsqueeze(lastPosition, 1))), 1);
 }
 
 function maskWhere(allowed: Value): Value {

@@ -23,13 +23,14 @@ export function reshape(x: Value, shape: Shape): Value {
   if (target.filter((dim) => dim === -1).length > 1 || product(x.shape) !== product(shape)) {
     throw new InternalError("graph", `cannot reshape [${x.shape}] to [${shape}].`);
   }
-  return reshapeTo(x, int64Constant(x.graph, target), shape);
+  const rule = defineOp("Reshape", { infer: (inputs) => [{ type: required(inputs, 0).type, shape }] });
+  return single(rule([x, int64Constant(x.graph, target)]));
 }
 
-/** Reshape where the graph itself computes the sizes: `target` is int64 [rank], `shape` what it will say. */
+/** Reshape where the graph itself computes the sizes, 0 among them: `target` is int64 [rank], `shape` what it will say. */
 export function reshapeTo(x: Value, target: Value, shape: Shape): Value {
   const rule = defineOp("Reshape", { infer: (inputs) => [{ type: required(inputs, 0).type, shape }] });
-  return single(rule([x, target]));
+  return single(rule([x, target], { allowzero: 1 }));
 }
 
 const transposeOp = defineOp("Transpose", {

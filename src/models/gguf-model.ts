@@ -1,0 +1,98 @@
+import { open } from "node:fs/promises";
+import { ModelError } from "../errors.ts";
+import type { TensorEntry, TensorIndex } from "../files/tensor-index.ts";
+import type { ConfigJson } from "./config.ts";
+
+export type GgufMetadata = Readonly<Record<string, unknown>>;
+
+/** GGUF's module names and transformers'; both are followed by `.weight` or `.bias`. */
+const modules: Record<string, string> = {
+  token_embd: "embed_tokens",
+  output_norm: "norm",
+  attn_norm: "input_layernorm",
+  attn_q: "self_attn.q_proj",
+  attn_k: "self_attn.k_proj",
+  attn_v: "self_attn.v_proj",
+  attn_output: "self_attn.o_proj",
+  attn_q_norm: "self_attn.q_norm",
+  attn_k_norm: "self_attn.k_norm",
+  ffn_norm: "post_attention_layernorm",
+  ffn_gate: "mlp.gate_proj",
+  ffn_up: "mlp.up_proj",
+  ffn_down: "mlp.down_proj",
+};
+
+/** `blk.3.attn_q.weight` -> `layers.3.self_attn.q_proj.weight`; null for tensors no embedding needs. */
+export function ggufTensorName(name: string): string | null {
+  const match = /^(?:blk\.(\d+)\.)?([a-z_]+)\.(weight|bias)$/.exec(name);
+  const module = match && Object.hasOwn(modules, match[2]!) ? modules[match[2]!] : undefined;
+  if (!match || !module) return null;
+  return `${match[1] === undefined ? "" : `layers.${match[1]}.`}${module}.${match[3]}`;
+}
+
+/** `general.architecture` of the GGUF files we read: where its rotary pairs lie, by llama.cpp's convert_hf_to_gguf.py. */
+const ropeInterleaved: Record<string, boolean> = { llama: true, mistral: true, qwen2: false, qwen3: false };
+
+/**
+ * GGUF metadata as the config.json the architectures read.
+ * @see the GGUF specification (ggml, docs/gguf.md) for the keys
+ */
+export async function ggufConfig(metadata: GgufMetadata, tensors: TensorIndex, source: string): Promise<ConfigJson> {
+  const modelType = metadata["general.architecture"];
+  if (typeof modelType !== "string" || !Object.hasOwn(ropeInterleaved, modelType)) {
+    throw new ModelError(
+      "architecture",
+      `${source}: GGUF architecture ${JSON.stringify(modelType)} is not known; known: ${Object.keys(ropeInterleaved).join(", ")}.`,
+    );
+  }
+  const key = (name: string): unknown => metadata[`${modelType}.${name}`];
+  const vocabSize = tensors.get("token_embd.weight")?.shape[0];
+  const headDim = key("attention.key_length") ?? Number(key("embedding_length")) / Number(key("attention.head_count"));
+  if ((key("rope.dimension_count") ?? headDim) !== headDim) {
+    throw new ModelError(
+      "config",
+      `${source}: rope.dimension_count ${key("rope.dimension_count")} is not the head's ${headDim}.`,
+    );
+  }
+  return {
+    model_type: modelType,
+    hidden_size: key("embedding_length"),
+    num_hidden_layers: key("block_count"),
+    num_attention_heads: key("attention.head_count"),
+    num_key_value_heads: key("attention.head_count_kv") ?? key("attention.head_count"),
+    head_dim: headDim,
+    intermediate_size: key("feed_forward_length"),
+    vocab_size: vocabSize,
+    max_position_embeddings: key("context_length"),
+    rms_norm_eps: key("attention.layer_norm_rms_epsilon"),
+    hidden_act: "silu",
+    sliding_window: key("attention.sliding_window") ?? null,
+    rope_theta: key("rope.freq_base") ?? 10_000,
+    rope_scaling: await ropeScaling(key, tensors, source),
+    rope_interleaved: ropeInterleaved[modelType],
+  };
+}
+
+/** llama3's scaling comes as a tensor of divisors, linear scaling as a factor. */
+async function ropeScaling(key: (name: string) => unknown, tensors: TensorIndex, source: string): Promise<ConfigJson> {
+  const factors = tensors.get("rope_freqs.weight");
+  if (factors) return { rope_type: "factors", factors: await readFloats(factors) };
+  const type = key("rope.scaling.type") ?? "none";
+  if (type === "none") return { rope_type: "default" };
+  if (type === "linear") return { rope_type: "linear", factor: key("rope.scaling.factor") };
+  throw new ModelError(
+    "config",
+    `${source}: rope scaling ${JSON.stringify(type)} is not supported; supported: none, linear.`,
+  );
+}
+
+async function readFloats(entry: TensorEntry): Promise<number[]> {
+  if (entry.type !== "F32") throw new ModelError("config", `${entry.file}: "${entry.name}" is ${entry.type}, not F32.`);
+  const handle = await open(entry.file);
+  try {
+    const { buffer } = await handle.read(Buffer.alloc(entry.length), 0, entry.length, entry.offset);
+    return Array.from({ length: entry.length / 4 }, (_, i) => buffer.readFloatLE(i * 4));
+  } finally {
+    await handle.close();
+  }
+}
