@@ -1,0 +1,83 @@
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Precision, templates } from "../text/recipe.ts";
+
+export const defaultModel = "smollm2-135m";
+
+/** Flags that choose the model and what makes its vectors. */
+export interface ModelFlags {
+  readonly model?: string;
+  readonly recipe?: string;
+  readonly template?: string;
+  readonly normalize?: boolean;
+  readonly precision?: Precision;
+  readonly layer?: number | "last";
+  readonly threads?: number;
+  readonly batchTokens?: number;
+  readonly truncate?: boolean;
+  readonly offline?: boolean;
+  readonly quiet?: boolean;
+}
+
+/** Flags that say where texts come from. */
+export interface TextFlags {
+  readonly file?: readonly string[];
+  readonly field?: string;
+  readonly jsonl?: boolean;
+}
+
+export function addModelFlags(command: Command): Command {
+  return command
+    .option(
+      "-m, --model <model>",
+      `known name, folder, .gguf file or hub id (default: the recipe's, else ${defaultModel})`,
+    )
+    .option("--recipe <file>", "JSON file with template, clean-up, demonstrations, layer …; flags win over it")
+    .option(
+      "--template <text>",
+      `prompt with one {text} slot, or ${Object.keys(templates).join(", ")} (default: the recipe's, else eol)`,
+    )
+    .addOption(
+      new Option(
+        "--precision <precision>",
+        "weights in memory: as the file holds them, or widened (default: stored)",
+      ).choices(["float32", "stored"]),
+    )
+    .option("--layer <layer>", "hidden state to read: 0 token embeddings, 1, 2 … or last (default: last)", parseLayer)
+    .option("--threads <count>", "threads of one operator (default: one for each physical core)", parsePositive)
+    .option(
+      "--batch-tokens <count>",
+      "most tokens of one run of the model, padding included (default: 2048)",
+      parsePositive,
+    )
+    .option("--truncate", "shorten a text that does not fit, and say how many were (default: an error)")
+    .option("--offline", "never touch the network (default: fetch a model that is not here)")
+    .option("-q, --quiet", "nothing on standard error but errors (default: progress, summary, hints)");
+}
+
+export function addTextFlags(command: Command): Command {
+  return command
+    .option(
+      "-f, --file <file>",
+      "read texts from a file, one a line, after the arguments; repeatable, - is stdin",
+      append,
+    )
+    .option("--jsonl", "files and stdin are JSONL (default: by the extension .jsonl or .ndjson)")
+    .option("--field <name>", 'field of the text in JSONL; implies --jsonl (default: "text")');
+}
+
+function append(value: string, previous: readonly string[] = []): string[] {
+  return [...previous, value];
+}
+
+/** A whole number over 0. */
+export function parsePositive(value: string): number {
+  const number = Number(value);
+  if (/^\d+$/.test(value) && Number.isSafeInteger(number) && number > 0) return number;
+  throw new InvalidArgumentError("It must be a whole number over 0.");
+}
+
+function parseLayer(value: string): number | "last" {
+  if (value === "last") return value;
+  if (/^\d{1,6}$/.test(value)) return Number(value);
+  throw new InvalidArgumentError("It must be last or a whole number from 0.");
+}

@@ -1,0 +1,83 @@
+import { readFile } from "node:fs/promises";
+import type { EmbeddingModel, EmbedOptions } from "../embed/embedding-model.ts";
+import type { LoadOptions } from "../embed/load.ts";
+import { InputError } from "../errors.ts";
+import { checkTextFile } from "../files/text-lines.ts";
+import { type RecipeOptions, readRecipe } from "../text/recipe.ts";
+import type { CliContext } from "./context.ts";
+import { UsageError } from "./exit-codes.ts";
+import { defaultModel, type ModelFlags } from "./flags.ts";
+import { downloadProgress } from "./progress.ts";
+
+export interface LoadedModel {
+  readonly model: EmbeddingModel;
+  /** `smollm2-135m loaded in 0.8 s`; the time of a download is not in it. */
+  readonly loaded: string;
+}
+
+/** Loads what the flags say. */
+export async function loadModel(flags: ModelFlags, context: CliContext): Promise<LoadedModel> {
+  const fromFile = flags.recipe === undefined ? {} : await readRecipeFile(flags.recipe);
+  const name = flags.model ?? modelNameOf(fromFile, flags.recipe) ?? defaultModel;
+  const downloads = downloadProgress(context, flags.quiet === true);
+  const startedAt = performance.now();
+  try {
+    const model = await context.load(name, loadOptions(flags, fromFile, context.signal, downloads.onProgress));
+    const seconds = (performance.now() - (downloads.lastAt() ?? startedAt)) / 1000;
+    return { model, loaded: `${model.name} loaded in ${seconds.toFixed(1)} s` };
+  } finally {
+    downloads.stop();
+  }
+}
+
+function loadOptions(
+  flags: ModelFlags,
+  fromFile: RecipeOptions,
+  signal: AbortSignal,
+  onProgress: NonNullable<LoadOptions["onProgress"]>,
+): LoadOptions {
+  const recipe: RecipeOptions = {
+    ...fromFile,
+    ...(flags.template === undefined ? {} : { template: flags.template }),
+    ...(flags.layer === undefined ? {} : { layer: flags.layer }),
+    ...(flags.normalize === undefined ? {} : { normalize: flags.normalize }),
+  };
+  return {
+    recipe,
+    ...(flags.precision === undefined ? {} : { precision: flags.precision }),
+    ...(flags.threads === undefined ? {} : { threads: flags.threads }),
+    offline: flags.offline === true,
+    signal,
+    onProgress,
+  };
+}
+
+/** The options of embed and embedStream that the flags set. */
+export function embedOptions(flags: ModelFlags, signal: AbortSignal): EmbedOptions {
+  return {
+    signal,
+    truncate: flags.truncate === true,
+    ...(flags.normalize === undefined ? {} : { normalize: flags.normalize }),
+    ...(flags.batchTokens === undefined ? {} : { batchTokens: flags.batchTokens }),
+  };
+}
+
+async function readRecipeFile(file: string): Promise<RecipeOptions> {
+  await checkTextFile(file);
+  const text = await readFile(file, "utf8");
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new InputError("bad-recipe", `${file}: not JSON (${(cause as Error).message}).`, { cause });
+  }
+  return readRecipe(json, file);
+}
+
+/** What `--model` would be for the identity in a recipe: the part in front of `@`. */
+function modelNameOf({ model }: RecipeOptions, file: string | undefined): string | undefined {
+  if (model === undefined) return undefined;
+  const name = /^(.+?)@/.exec(model)?.[1];
+  if (name !== undefined) return name;
+  throw new UsageError(`${file}: its model is ${model}, a local one. Say where it is with --model.`);
+}

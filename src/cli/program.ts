@@ -1,0 +1,139 @@
+import { readFileSync } from "node:fs";
+import { Command, Option } from "commander";
+import { vectorFormats } from "../files/vector-writer.ts";
+import type { CliContext, CliDependencies } from "./context.ts";
+import { type EmbedFlags, runEmbed } from "./embed.ts";
+import { exitCodeHelp, exitCodes } from "./exit-codes.ts";
+import { addModelFlags, addTextFlags } from "./flags.ts";
+import { listenForInterrupt } from "./interrupt.ts";
+import { matrixFormats } from "./matrix.ts";
+import { type ModelsFlags, runModels } from "./models.ts";
+import { type PullFlags, runPull } from "./pull.ts";
+import { reportError } from "./report-error.ts";
+import { runSimilarity, type SimilarityFlags } from "./similarity.ts";
+
+/**
+ * Runs one command line, without the program's own name in front.
+ * @returns the exit code; whatever was thrown is on stderr as one line
+ */
+export async function runCli(args: readonly string[], dependencies: CliDependencies): Promise<number> {
+  const { stdout, stderr, signals, env } = dependencies;
+  const ignoreError = (): void => {}; // a failed write is seen where it is awaited; the event would end the process
+  stdout.on("error", ignoreError);
+  stderr.on("error", ignoreError);
+  const interrupt = listenForInterrupt(signals);
+  try {
+    await buildProgram({ ...dependencies, signal: interrupt.signal }).parseAsync(args, { from: "user" });
+    return exitCodes.done;
+  } catch (error) {
+    const stopped = interrupt.exitCode();
+    if (stopped !== undefined) {
+      stderr.write(`oneword: ${stopped === exitCodes.interrupted ? "interrupted" : "terminated"}\n`);
+      return stopped;
+    }
+    const { exitCode, text } = reportError(error, env);
+    if (text !== "") stderr.write(text);
+    return exitCode;
+  } finally {
+    interrupt.stopListening();
+  }
+}
+
+function buildProgram(context: CliContext): Command {
+  const program = new Command("oneword")
+    .description("Sentence embeddings from decoder language models.")
+    .version(packageVersion(), "-V, --version", "print the version")
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => context.stdout.write(text),
+      writeErr: (text) => context.stderr.write(text),
+      outputError: () => {}, // thrown as a CommanderError and reported there
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    })
+    .addHelpText("after", `\nExample:\n  $ oneword embed "A jockey riding a horse."\n${exitCodeHelp}`);
+  addEmbed(program, context);
+  addSimilarity(program, context);
+  addPull(program, context);
+  addModels(program, context);
+  return program;
+}
+
+function addEmbed(program: Command, context: CliContext): void {
+  const command = program
+    .command("embed")
+    .description(
+      "One embedding for each text, in order. Texts are the arguments, then the lines of each --file; standard input " +
+        "when there is neither. An empty line is a text too: it embeds the template alone.",
+    )
+    .argument("[text...]", "texts; after -- they may begin with a dash");
+  addTextFlags(command)
+    .option("-o, --output <file>", "write here, whole or not at all, over what is there (default: standard output)")
+    .addOption(
+      new Option("--format <format>", "npy and parquet need --output (default: by its extension, else jsonl)").choices(
+        vectorFormats,
+      ),
+    );
+  addModelFlags(command)
+    .option("--normalize", "scale every vector to length 1 (default: the recipe's, which is not to)")
+    .option("--no-normalize", "leave lengths alone, whatever the recipe says")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  $ oneword embed "A jockey riding a horse."
+  $ oneword embed --file sentences.txt --normalize --output vectors.npy
+  $ zcat reviews.jsonl.gz | oneword embed --jsonl --field review > vectors.jsonl
+${exitCodeHelp}`,
+    )
+    .action((texts: string[], flags: EmbedFlags) => runEmbed(texts, flags, context));
+}
+
+function addSimilarity(program: Command, context: CliContext): void {
+  const command = program
+    .command("similarity")
+    .description(
+      "The cosine of two texts, alone on standard output; of more texts or of files, the matrix of all pairs.",
+    )
+    .argument("[text...]", "texts; after -- they may begin with a dash");
+  addTextFlags(command).addOption(
+    new Option("--format <format>", "print a matrix as aligned text, tsv or json (default: text)").choices(
+      matrixFormats,
+    ),
+  );
+  addModelFlags(command)
+    .addHelpText(
+      "after",
+      `
+Examples:
+  $ oneword similarity "A jockey riding a horse." "A man on a horse."
+  $ oneword similarity --file sentences.txt --format tsv > matrix.tsv
+${exitCodeHelp}`,
+    )
+    .action((texts: string[], flags: SimilarityFlags) => runSimilarity(texts, flags, context));
+}
+
+function addPull(program: Command, context: CliContext): void {
+  program
+    .command("pull")
+    .description("Fetch a model unless it is here, and print its path.")
+    .argument("<model>", "known name, hub id, folder or .gguf file")
+    .option("--offline", "only look on this machine (default: fetch)")
+    .option("-q, --quiet", "nothing on standard error but errors (default: progress)")
+    .addHelpText("after", `\nExample:\n  $ oneword pull facebook/opt-125m\n${exitCodeHelp}`)
+    .action((model: string, flags: PullFlags) => runPull(model, flags, context));
+}
+
+function addModels(program: Command, context: CliContext): void {
+  program
+    .command("models")
+    .description("List the models on this machine: name, size, source, path.")
+    .option("--json", "print a JSON array, sizes in bytes (default: a table)")
+    .addHelpText("after", `\nExample:\n  $ oneword models\n${exitCodeHelp}`)
+    .action((flags: ModelsFlags) => runModels(flags, context));
+}
+
+function packageVersion(): string {
+  const file = new URL("../../package.json", import.meta.url); // as far from src/cli as from dist/cli
+  return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
+}

@@ -1,0 +1,141 @@
+import type { MultiBar, SingleBar } from "cli-progress";
+import type { LoadProgress } from "../embed/load.ts";
+import type { CliContext } from "./context.ts";
+
+const redrawMs = 100;
+
+/** `12,000 sentences`, `1 sentence`. */
+export function counted(count: number, noun: string): string {
+  return `${count.toLocaleString("en-US")} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+/** Decimal units, three digits: `138 MB`, `1.34 GB`. */
+export function formatBytes(bytes: number): string {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let unit = 0;
+  let value = bytes;
+  while (value >= 999.5 && unit < units.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return `${unit === 0 ? value : Number(value.toPrecision(3))} ${units[unit]}`;
+}
+
+function formatRate(sentences: number, elapsedMs: number): string {
+  const rate = (sentences / Math.max(elapsedMs, 0.5)) * 1000;
+  return `${rate.toLocaleString("en-US", { maximumFractionDigits: rate < 10 ? 1 : 0 })} sentences/s`;
+}
+
+/** Sentences done, on stderr: redrawn on a terminal, elsewhere only the summary. Silent when quiet. */
+export class EmbedProgress {
+  readonly #stderr: CliContext["stderr"];
+  readonly #redraws: boolean;
+  readonly #quiet: boolean;
+  readonly #startedAt = performance.now();
+  #drawnAt = performance.now();
+  #isDrawn = false;
+  #sentences = 0;
+
+  constructor({ stderr }: CliContext, quiet: boolean) {
+    this.#stderr = stderr;
+    this.#quiet = quiet;
+    this.#redraws = !quiet && stderr.isTTY === true;
+  }
+
+  get sentences(): number {
+    return this.#sentences;
+  }
+
+  add(): void {
+    this.#sentences++;
+    if (!this.#redraws) return;
+    const now = performance.now();
+    if (now - this.#drawnAt < redrawMs) return;
+    this.#drawnAt = now;
+    this.#isDrawn = true;
+    this.#stderr.write(
+      `\r\x1b[K${counted(this.#sentences, "sentence")} · ${formatRate(this.#sentences, now - this.#startedAt)}`,
+    );
+  }
+
+  /** Takes the redrawn line away. */
+  clear(): void {
+    if (this.#isDrawn) this.#stderr.write("\r\x1b[K");
+    this.#isDrawn = false;
+  }
+
+  summarize(loaded: string): void {
+    this.clear();
+    if (this.#quiet) return;
+    const rate = formatRate(this.#sentences, performance.now() - this.#startedAt);
+    this.#stderr.write(`${loaded} · ${counted(this.#sentences, "sentence")} · ${rate}\n`);
+  }
+}
+
+export interface DownloadProgress {
+  readonly onProgress: (progress: LoadProgress) => void;
+  /** When the last bytes came, by performance.now(); undefined if none did. */
+  lastAt(): number | undefined;
+  stop(): void;
+}
+
+/** A bar for each file on a terminal, one line for each file elsewhere. */
+export function downloadProgress({ stderr }: CliContext, quiet: boolean): DownloadProgress {
+  const seen = new Set<string>();
+  let lastAt: number | undefined;
+  const bars = !quiet && stderr.isTTY ? new DownloadBars(stderr) : undefined;
+  return {
+    onProgress(progress) {
+      lastAt = performance.now();
+      bars?.update(progress);
+      if (quiet || bars || seen.has(progress.file)) return;
+      seen.add(progress.file);
+      const size = progress.totalBytes === undefined ? "" : ` (${formatBytes(progress.totalBytes)})`;
+      stderr.write(`fetching ${progress.file}${size}\n`);
+    },
+    lastAt: () => lastAt,
+    stop: () => bars?.stop(),
+  };
+}
+
+/** cli-progress is only loaded when there is something to fetch. */
+class DownloadBars {
+  readonly #stderr: CliContext["stderr"];
+  readonly #bars = new Map<string, SingleBar>();
+  #multiBar: MultiBar | undefined;
+  #loading: Promise<void> | undefined;
+  #isStopped = false;
+
+  constructor(stderr: CliContext["stderr"]) {
+    this.#stderr = stderr;
+  }
+
+  update({ file, receivedBytes, totalBytes }: LoadProgress): void {
+    if (this.#isStopped) return;
+    if (!this.#multiBar) {
+      this.#loading ??= this.#load();
+      return;
+    }
+    const total = totalBytes ?? receivedBytes;
+    let bar = this.#bars.get(file);
+    if (!bar) {
+      bar = this.#multiBar.create(total, receivedBytes, { file, ofTotal: "" });
+      this.#bars.set(file, bar);
+    }
+    if (bar.getTotal() !== total) bar.setTotal(total);
+    const ofTotal = totalBytes === undefined ? "" : ` of ${formatBytes(totalBytes)}`;
+    bar.update(receivedBytes, { file, ofTotal: `${formatBytes(receivedBytes)}${ofTotal}` });
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#multiBar?.stop();
+  }
+
+  async #load(): Promise<void> {
+    const { default: cliProgress } = await import("cli-progress");
+    if (this.#isStopped) return;
+    const options = { format: "{file} [{bar}] {ofTotal} · {eta_formatted} left", barsize: 24, clearOnComplete: true };
+    this.#multiBar = new cliProgress.MultiBar({ ...options, stream: this.#stderr as NodeJS.WriteStream });
+  }
+}

@@ -1,0 +1,17 @@
+/** Scales a vector to length 1 in place; the zero vector stays as it is. */
+export function scaleToUnit(vector: Float32Array): void {
+  const length = Math.sqrt(dot(vector, vector));
+  if (length > 0) for (let i = 0; i < vector.length; i++) vector[i]! /= length;
+}
+
+/** a·b / (|a| |b|), in [-1, 1]; 0 where one of them is the zero vector. */
+export function cosineSimilarity(a: Float32Array, b: Float32Array): number {
+  const lengths = Math.sqrt(dot(a, a) * dot(b, b));
+  return lengths > 0 ? Math.min(1, Math.max(-1, dot(a, b) / lengths)) : 0;
+}
+
+function dot(a: Float32Array, b: Float32Array): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
+  return sum;
+}

