@@ -147,7 +147,8 @@ describe("splitBlocks", () => {
   test("a scale of 0 with an offset of 0 gives zeros, not NaN", async () => {
     for (const type of ["Q4_1", "Q5_1", "Q4_K", "Q5_K"] as const) {
       const { bytes, weights } = blockSizes[type];
-      expect(join(splitBlocks(type, new Uint8Array(bytes), 1, weights))).toEqual(new Float32Array(weights));
+      const zeros = join(splitBlocks(type, new Uint8Array(bytes), 1, weights));
+      expect(zeros.every((value) => value === 0)).toBe(true); // of either sign
     }
   });
 

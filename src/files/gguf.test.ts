@@ -185,10 +185,14 @@ describe("refuses", () => {
     ["five dimensions", { tensors: [{ ...float, dims: [1, 1, 1, 1, 1] }] }, /5 dimensions/],
     ["a part of a block", { tensors: [{ ...float, dims: [48], type: 3 }] }, /"a", Q4_1 \[48\].*blocks of 32/],
     ["a part of a K block", { tensors: [{ ...float, dims: [32, 8], type: 12 }] }, /"a", Q4_K \[8, 32\].*blocks of 256/],
-    ["more tensors than there are", { tensorCount: 3, tensors: [float] }, /of its head are missing/],
+    ["more tensors than there are", { tensorCount: 3, tensors: [float] }, /of its head are missing|twice/],
     ["2^60 tensors", { tensorCount: 2n ** 60n }, /no file can hold/],
     ["2^40 tensors", { tensorCount: 2n ** 40n }, /impossible/],
-    ["more metadata than there are", { valueCount: 2 ** 40, values: [number("k", 1)] }, /of its head are missing/],
+    [
+      "more metadata than there are",
+      { valueCount: 2 ** 40, values: [number("k", 1)] },
+      /of its head are missing|twice/,
+    ],
     ["an unknown kind of metadata", { values: [Buffer.concat([text("k"), u32(13)])] }, /unknown type 13/],
     ["a string longer than the file", { values: [Buffer.concat([text("k"), u32(8), u64(2 ** 40)])] }, /are missing/],
     [
