@@ -31,11 +31,19 @@ export interface CacheHit {
 export async function findInCache(key: string, cacheRoot: string): Promise<CacheHit> {
   const folder = join(cacheRoot, "models", modelFolderName(key));
   const manifest = await readManifest(folder);
-  if (!manifest || manifest.name !== key) return {};
+  if (manifest?.name !== key) return findCommitInCache(key, cacheRoot);
   const damage = await findDamage(folder, manifest);
   if (damage) return { damage };
   const files = await folderFiles(folder, key);
   return files ? { files: { ...files, source: "cache", identity: manifest.identity } } : {};
+}
+
+/** A commit that is asked for by its hash may be the one that came when the model was asked for by name. */
+async function findCommitInCache(key: string, cacheRoot: string): Promise<CacheHit> {
+  const [repo = "", commit] = key.split("@");
+  if (commit === undefined) return {};
+  const hit = await findInCache(repo, cacheRoot);
+  return hit.files?.identity === key ? hit : {};
 }
 
 export async function readManifest(folder: string): Promise<Manifest | null> {

@@ -125,11 +125,11 @@ test("version 2 is read, and an alignment of 64 is kept", async () => {
 });
 
 test("a head larger than the first chunk is read whole", async () => {
-  const tokens = Array.from({ length: 400_000 }, (_, i) => text(`token ${i}`));
+  const tokens = Array.from({ length: 5000 }, (_, i) => text(`${i}`.padStart(1000)));
   const array = Buffer.concat([text("tokenizer.ggml.tokens"), u32(9), u32(8), u64(tokens.length), ...tokens]);
   expect(array.length).toBeGreaterThan(4 << 20);
   const { metadata, tensors } = await read({ values: [array], tensors: [float], dataBytes: 32 });
-  expect((metadata["tokenizer.ggml.tokens"] as string[])[399_999]).toBe("token 399999");
+  expect((metadata["tokenizer.ggml.tokens"] as string[])[4999]).toBe("4999".padStart(1000));
   expect(tensors.get("a")!.length).toBe(32);
 });
 
@@ -185,13 +185,13 @@ describe("refuses", () => {
     ["five dimensions", { tensors: [{ ...float, dims: [1, 1, 1, 1, 1] }] }, /5 dimensions/],
     ["a part of a block", { tensors: [{ ...float, dims: [48], type: 3 }] }, /"a", Q4_1 \[48\].*blocks of 32/],
     ["a part of a K block", { tensors: [{ ...float, dims: [32, 8], type: 12 }] }, /"a", Q4_K \[8, 32\].*blocks of 256/],
-    ["more tensors than there are", { tensorCount: 3, tensors: [float] }, /of its head are missing|twice/],
+    ["more tensors than there are", { tensorCount: 3, tensors: [float] }, /of its head are missing/],
     ["2^60 tensors", { tensorCount: 2n ** 60n }, /no file can hold/],
     ["2^40 tensors", { tensorCount: 2n ** 40n }, /impossible/],
     [
       "more metadata than there are",
-      { valueCount: 2 ** 40, values: [number("k", 1)] },
-      /of its head are missing|twice/,
+      { valueCount: 2 ** 40, values: [number("k", 1)], alignment: 1 },
+      /of its head are missing/,
     ],
     ["an unknown kind of metadata", { values: [Buffer.concat([text("k"), u32(13)])] }, /unknown type 13/],
     ["a string longer than the file", { values: [Buffer.concat([text("k"), u32(8), u64(2 ** 40)])] }, /are missing/],
@@ -220,8 +220,15 @@ describe("refuses", () => {
   });
 
   test("an array that would take far more memory than file", async () => {
-    const array = Buffer.concat([text("k"), u32(9), u32(0), u64(20 << 20), Buffer.alloc(20 << 20)]);
-    await expectError(build({ values: [array] }), "corrupt-file", /over 16777216 values/);
+    const file = await save(build({ values: [Buffer.concat([text("k"), u32(9), u32(0), u64(5e6)])] }));
+    await truncate(file, 6e6);
+    await expect(readGguf(file)).rejects.toThrow(/over 4194304 values/);
+    const nested = [u32(9), u64(3), ...Array.from({ length: 3 }, () => [u32(0), u64(2e6), Buffer.alloc(2e6)]).flat()];
+    await expectError(
+      build({ values: [Buffer.concat([text("k"), u32(9), ...nested])] }),
+      "corrupt-file",
+      /over 4194304/,
+    );
   });
 
   test("a tensor type it does not read, and says which it does", async () => {
@@ -268,7 +275,7 @@ test("arbitrary bytes after the magic give an index or a ModelError", async () =
       await expectIndexOrModelError(Buffer.concat([...head, tail]));
       await expectIndexOrModelError(tail);
     }),
-    { numRuns: 300 },
+    { numRuns: 120 },
   );
 });
 
@@ -284,6 +291,6 @@ test("a damaged file gives an index or a ModelError", async () => {
       await expectIndexOrModelError(damaged);
       await expectIndexOrModelError(damaged.subarray(0, cut));
     }),
-    { numRuns: 500 },
+    { numRuns: 200 },
   );
 });

@@ -28,7 +28,7 @@ const tensorTypes: Readonly<Record<number, StorageType>> = {
 
 const firstChunk = 4 << 20; // the head of a model with 50,000 tokens takes 2 MB
 const maxHeadBytes = 256 << 20; // a vocabulary of a million tokens with its merges takes 50 MB
-const maxValues = 16 << 20; // a byte in the file may be an array element of 8 in memory
+const maxValues = 4 << 20; // a byte in the file may be 8 in memory; a vocabulary of 260,000 with its merges takes 1.3 million
 const maxTensors = 1 << 20;
 
 /**
@@ -224,8 +224,10 @@ class Cursor {
     if (depth === 4) throw corrupt(this.#file, "metadata arrays are nested too deep.");
     const type = this.u32();
     const length = this.count("the length of an array");
-    if (length > this.#fileSize - this.at)
+    if (length > this.#fileSize - this.at) {
       throw corrupt(this.#file, `an array of ${length} values does not fit in it.`);
+    }
+    if (length > maxValues - this.#values) throw corrupt(this.#file, `its metadata have over ${maxValues} values.`);
     const values: unknown[] = [];
     for (let i = 0; i < length; i++) values.push(this.value(type, depth + 1));
     return values;

@@ -1,10 +1,7 @@
-import { createWriteStream } from "node:fs";
-import { rm, writeFile } from "node:fs/promises";
-import { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
+import { open, rm, writeFile } from "node:fs/promises";
 import { ModelError, OnewordError } from "../errors.ts";
 import { computeSha256 } from "./checksum.ts";
-import { ask, type Hub, stopped } from "./hub-request.ts";
+import { ask, bodyReader, type Hub, stopped } from "./hub-request.ts";
 import type { ResolveOptions } from "./resolve-model.ts";
 import { type Staging, sizeOf } from "./staging.ts";
 
@@ -77,35 +74,35 @@ async function fetchRest(
   const continues = response.status === 206 && response.headers.get("content-range")?.startsWith(`bytes ${begun}-`);
   let receivedBytes = continues ? begun : 0;
   onProgress?.({ file: path, receivedBytes, totalBytes: size });
-  const stall = new AbortController();
-  const timer = setTimeout(() => stall.abort(), hub.answerTimeoutMs * 10);
-  const abort = (): void => stall.abort();
-  hub.signal?.addEventListener("abort", abort, { once: true });
-  const count = async function* (body: AsyncIterable<Buffer>): AsyncIterable<Buffer> {
-    for await (const chunk of body) {
+  const reader = bodyReader(response);
+  const end = (): void => void reader.cancel().catch(() => {});
+  const timer = setTimeout(end, hub.answerTimeoutMs * 10);
+  hub.signal?.addEventListener("abort", end, { once: true });
+  const handle = await open(partial, continues ? "a" : "w");
+  try {
+    for (let next = await reader.read(); !next.done; next = await reader.read()) {
       timer.refresh();
-      receivedBytes += chunk.length;
-      if (receivedBytes > size) throw tooLong(place, file);
-      yield chunk;
+      if (receivedBytes + next.value.length > size) throw tooLong(place, file);
+      await handle.writeFile(next.value);
+      receivedBytes += next.value.length;
       onProgress?.({ file: path, receivedBytes, totalBytes: size });
     }
-  };
-  try {
-    const body = Readable.fromWeb(response.body as Parameters<typeof Readable.fromWeb>[0]);
-    const sink = createWriteStream(partial, { flags: continues ? "a" : "w", flush: true });
-    await pipeline(body, count, sink, { signal: stall.signal });
+    if (hub.signal?.aborted) throw stopped();
     if (receivedBytes < size) throw new Cut(place, file, receivedBytes, undefined);
+    await handle.sync();
   } catch (error) {
     if (hub.signal?.aborted) throw stopped();
     if (error instanceof OnewordError || error instanceof Cut || isDiskTrouble(error)) throw error;
     throw new Cut(place, file, receivedBytes, error);
   } finally {
     clearTimeout(timer);
-    hub.signal?.removeEventListener("abort", abort);
+    hub.signal?.removeEventListener("abort", end);
+    end();
+    await handle.close();
   }
 }
 
-/** Errors of the file system have a system call and a path or number; those of a connection come from fetch. */
+/** What another request would not cure. */
 const isDiskTrouble = (error: unknown): boolean =>
   ["ENOSPC", "EDQUOT", "EACCES", "EROFS", "EIO", "EPERM"].includes((error as NodeJS.ErrnoException).code ?? "");
 

@@ -35,7 +35,12 @@ export async function openHub({ signal, answerTimeoutMs = 3000 }: ResolveOptions
  * @param about  what is asked for, for messages: owner/name or owner/name@revision
  * @returns an answer with a status of 2xx; its body may still come
  */
-export async function ask(hub: Hub, url: string | URL, about: string, headers: Record<string, string> = {}) {
+export async function ask(
+  hub: Hub,
+  url: string | URL,
+  about: string,
+  headers: Record<string, string> = {},
+): Promise<Response> {
   for (let attempt = 1; ; attempt++) {
     const response = await askOnce(hub, url, { ...authorization(hub), "accept-encoding": "identity", ...headers });
     if (response.ok) return response;
@@ -49,8 +54,19 @@ export async function ask(hub: Hub, url: string | URL, about: string, headers: R
 /** The same for small answers: the whole body has to come within the time. */
 export async function askWhole(hub: Hub, url: string | URL, about: string): Promise<Response> {
   const response = await ask(hub, url, about);
-  const body = await within(hub, hub.answerTimeoutMs * 10, () => response.arrayBuffer());
-  return new Response(body, { status: response.status, headers: response.headers });
+  const reader = bodyReader(response);
+  const read = async (): Promise<Buffer> => {
+    const chunks: Uint8Array[] = [];
+    for (let next = await reader.read(); !next.done; next = await reader.read()) chunks.push(next.value);
+    return Buffer.concat(chunks);
+  };
+  const body = await within(hub, hub.answerTimeoutMs * 10, read, () => void reader.cancel().catch(() => {}));
+  return new Response(new Uint8Array(body), { status: response.status, headers: response.headers });
+}
+
+/** Reads an answer's bytes; `cancel` ends a pending read and lets go of the connection. */
+export function bodyReader(response: Response): ReadableStreamDefaultReader<Uint8Array> {
+  return (response.body ?? new Blob([]).stream()).getReader();
 }
 
 export const stopped = (): InputError =>
@@ -59,36 +75,36 @@ export const stopped = (): InputError =>
 const authorization = ({ token }: Hub): Record<string, string> => (token ? { authorization: `Bearer ${token}` } : {});
 
 async function askOnce(hub: Hub, url: string | URL, headers: Record<string, string>): Promise<Response> {
-  // The signal stays with the answer's body; only the timer ends when the answer begins.
   const controller = new AbortController();
-  const abort = (): void => controller.abort();
-  if (hub.signal?.aborted) throw stopped();
-  hub.signal?.addEventListener("abort", abort, { once: true });
-  try {
-    return await within(hub, hub.answerTimeoutMs, () => fetch(url, { headers, signal: controller.signal }), abort);
-  } finally {
-    hub.signal?.removeEventListener("abort", abort);
-  }
+  return within(
+    hub,
+    hub.answerTimeoutMs,
+    () => fetch(url, { headers, signal: controller.signal }),
+    () => controller.abort(),
+  );
 }
 
-async function within<T>(hub: Hub, timeoutMs: number, work: () => Promise<T>, giveUp = (): void => {}): Promise<T> {
+/** Waits for `work` until the time is over or the caller stops it; then `giveUp` has it let go of the connection. */
+async function within<T>(hub: Hub, timeoutMs: number, work: () => Promise<T>, giveUp: () => void): Promise<T> {
+  if (hub.signal?.aborted) throw stopped();
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      reject(unreachable(hub, `does not answer within ${timeoutMs / 1000} s`));
-      giveUp();
-    }, timeoutMs);
+  let stop: (() => void) | undefined;
+  const end = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(unreachable(hub, `does not answer within ${timeoutMs / 1000} s`)), timeoutMs);
+    stop = () => reject(stopped());
+    hub.signal?.addEventListener("abort", stop, { once: true });
   });
   try {
-    return await Promise.race([work(), late]);
+    return await Promise.race([work(), end]);
   } catch (error) {
-    if (hub.signal?.aborted) throw stopped();
+    giveUp();
     if (error instanceof OnewordError) throw error;
-    const cause = (error as Error).cause as Error | undefined;
-    const reason = cause?.message || (cause as NodeJS.ErrnoException | undefined)?.code || (error as Error).message;
+    const cause = (error as Error).cause as NodeJS.ErrnoException | undefined;
+    const reason = cause?.message || cause?.code || (error as Error).message;
     throw unreachable(hub, `cannot be reached (${reason})`, error);
   } finally {
     clearTimeout(timer);
+    if (stop) hub.signal?.removeEventListener("abort", stop);
   }
 }
 

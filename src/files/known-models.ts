@@ -70,9 +70,10 @@ export function modelNotFound(name: string): ModelError {
 export function suggestions(name: string): string {
   const names = [defaultModel.name, ...Object.keys(hubNames)];
   const wanted = name.split("@")[0]!.split("/").at(-1)!.toLowerCase();
-  const near = names.filter((known) => editDistance(known, wanted) <= 3 || (wanted && known.startsWith(wanted)));
-  const closest = near.sort((a, b) => editDistance(a, wanted) - editDistance(b, wanted)).slice(0, 3);
-  return closest.length > 0 ? `Did you mean ${closest.join(" or ")}?` : `Known names: ${names.join(", ")}.`;
+  const distance = (known: string): number =>
+    Math.min(editDistance(known, wanted), wanted.length > 2 ? editDistance(known.slice(0, wanted.length), wanted) : 9);
+  const near = names.filter((known) => distance(known) <= 2).sort((a, b) => distance(a) - distance(b));
+  return near.length > 0 ? `Did you mean ${near.slice(0, 3).join(" or ")}?` : `Known names: ${names.join(", ")}.`;
 }
 
 function editDistance(a: string, b: string): number {

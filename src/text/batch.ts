@@ -4,35 +4,39 @@ export interface BatchOptions {
 }
 
 /**
- * Groups sequences for running together: the longest first, so that a batch holds similar lengths and the largest
- * buffers are made once. The grid of attention, rows × the longest, is bounded by the same number.
- * @returns indexes into `lengths`, each exactly once
+ * Groups sequences for running together, the longest first, so that a batch holds similar lengths and the largest
+ * buffers are made once. The graph runs the tokens without padding, so their sum is what counts; attention pads to rows ×
+ * the longest, which is kept below twice the budget.
+ * @param lengths  tokens of each sequence
+ * @returns indexes into `lengths`, each exactly once; the same for the same lengths
  */
 export function planBatches(lengths: ArrayLike<number>, { maxBatchTokens }: BatchOptions): number[][] {
   const order = Array.from(lengths, (_, i) => i).sort((a, b) => lengths[b]! - lengths[a]! || a - b);
   const batches: number[][] = [];
   let batch: number[] = [];
+  let [tokens, longest] = [0, 0];
   for (const index of order) {
-    const longest = lengths[batch[0] ?? index]!;
-    if (batch.length > 0 && longest * (batch.length + 1) > maxBatchTokens) {
-      batches.push(batch);
+    const length = lengths[index]!;
+    const fits = tokens + length <= maxBatchTokens && longest * (batch.length + 1) <= 2 * maxBatchTokens;
+    if (batch.length === 0 || !fits) {
       batch = [];
+      batches.push(batch);
+      [tokens, longest] = [0, length];
     }
     batch.push(index);
+    tokens += length;
   }
-  if (batch.length > 0) batches.push(batch);
   return batches;
 }
 
 /** Equal keys once: `unique` holds the first index of each, `of` the place in `unique` of every key. */
 export function uniqueIndex(keys: readonly string[]): { readonly unique: number[]; readonly of: number[] } {
-  const place = new Map<string, number>();
+  const places = new Map<string, number>();
   const unique: number[] = [];
   const of = keys.map((key, i) => {
-    const known = place.get(key);
-    if (known !== undefined) return known;
-    place.set(key, unique.length);
-    return unique.push(i) - 1;
+    const place = places.get(key) ?? unique.push(i) - 1;
+    places.set(key, place);
+    return place;
   });
   return { unique, of };
 }

@@ -1,11 +1,7 @@
 import { ModelError } from "../errors.ts";
+import type { BpeTables } from "./fast-bpe.ts";
 import { bytes, type PreTokenizer, preTokenizers, type TokenizerPart } from "./pre-tokenizers.ts";
 import { mergesByScore } from "./score-merges.ts";
-/** Tokens by id, and the pairs that merge, the first first. */
-export interface BpeTables {
-  readonly tokens: readonly string[];
-  readonly merges: readonly (string | readonly [string, string])[];
-}
 
 type Metadata = Readonly<Record<string, unknown>>;
 

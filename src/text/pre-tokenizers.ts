@@ -71,13 +71,12 @@ export const preTokenizers: ReadonlyMap<string, PreTokenizer> = new Map([
 ]);
 
 /**
- * The same pre-tokenizer in parts that cut exactly as the Rust original: the JavaScript library's own `Digits` takes
+ * The same pre-tokenizer in parts, none of them a sequence, that cut exactly as the Rust original: the JavaScript library's own `Digits` takes
  * 0 to 9 alone for digits (Rust: every \p{N}), and its `ByteLevel` has JavaScript's white space (with U+FEFF, without
  * U+0085).
  */
-export function exactPreTokenizer(part: unknown): TokenizerPart | null {
-  const parts = flatten(part).flatMap(exactParts);
-  return parts.length === 0 ? null : sequence(...parts);
+export function exactPreTokenizer(part: unknown): TokenizerPart[] {
+  return flatten(part).flatMap(exactParts);
 }
 
 function flatten(part: unknown): TokenizerPart[] {

@@ -1,4 +1,5 @@
 import { InputError } from "../errors.ts";
+import { toWellFormed } from "./clean-up.ts";
 import type { PromptParts } from "./recipe.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
@@ -20,49 +21,102 @@ export interface EncodedPrompt {
 
 /**
  * Tokens of a prompt. Only the sentence is ever cut, so the last token, which is read, is always the template's last.
+ * An empty sentence is the template around nothing.
  * @throws InputError "too-long" unless `truncate`, or where the template alone does not fit
  */
 export function encodePrompt(
   tokenizer: Tokenizer,
-  { prefix, suffix }: PromptParts,
-  sentence: string,
-  { maxTokens, truncate, index }: EncodePromptOptions,
+  parts: PromptParts,
+  text: string,
+  options: EncodePromptOptions,
 ): EncodedPrompt {
-  const encode = (text: string): number[] => tokenizer.encode(prefix + text + suffix);
+  const sentence = toWellFormed(text);
+  const encode = (inner: string): number[] => tokenizer.encode(parts.prefix + inner + parts.suffix);
   const ids = encode(sentence);
+  const { maxTokens } = options;
   if (ids.length <= maxTokens) return { ids, truncatedTokens: 0 };
   const templateTokens = encode("").length;
-  const fit = maxTokens - templateTokens;
-  if (!truncate || fit < 0) {
-    throw new InputError(
-      "too-long",
-      `input[${index}]: ${ids.length - templateTokens} tokens, ${Math.max(0, fit)} fit (${maxTokens} less the template's ${templateTokens}). ` +
-        (fit < 0 ? "Use fewer demonstrations." : "Shorten it or set truncate."),
-    );
-  }
-  const characters = Array.from(sentence); // whole code points
-  let [kept, tooMany] = [0, characters.length];
-  while (tooMany - kept > 1) {
-    const middle = (kept + tooMany) >> 1;
-    if (encode(characters.slice(0, middle).join("")).length <= maxTokens) kept = middle;
-    else tooMany = middle;
-  }
-  const shortened = encode(characters.slice(0, kept).join(""));
+  if (!options.truncate || templateTokens > maxTokens) throw tooLong(ids.length, templateTokens, options);
+  const shortened = encode(longestStart(sentence, (start) => encode(start).length <= maxTokens));
   return { ids: shortened, truncatedTokens: ids.length - shortened.length };
 }
 
-/** First characters that sentences commonly have: letters, a digit, other scripts. */
-const probes = ["A", "a", "T", "the", "I", "0", "é", "数", "Я"];
-
-/**
- * Tokens that prompts of a recipe begin with, for running them once. A sentence that begins with a mark may merge with
- * the template's last one, so every prompt must still be compared.
- */
-export function sharedPrefix(tokenizer: Tokenizer, { prefix, suffix }: PromptParts): number[] {
-  const [first = [], ...others] = probes.map((probe) => tokenizer.encode(prefix + probe + suffix));
-  const differs = first.findIndex((id, i) => others.some((ids) => ids[i] !== id));
-  return first.slice(0, differs < 0 ? 0 : differs);
+function tooLong(tokens: number, templateTokens: number, { maxTokens, index }: EncodePromptOptions): InputError {
+  if (templateTokens > maxTokens) {
+    return new InputError(
+      "too-long",
+      `the template and its demonstrations are ${templateTokens} tokens, but the model takes ${maxTokens}. Use a shorter template or fewer demonstrations.`,
+    );
+  }
+  return new InputError(
+    "too-long",
+    `input[${index}]: ${tokens - templateTokens} tokens, ${maxTokens - templateTokens} fit (${maxTokens} less the template's ${templateTokens}). ` +
+      "Shorten it or set truncate.",
+  );
 }
 
+/**
+ * The beginning of a text that fits, in whole code points; "" must fit. Grows it by doubling first, so that the cost
+ * depends on what fits and not on the text's length. More characters can be fewer tokens ("wor" and "word"), so it may
+ * stop a word short of the very longest.
+ */
+function longestStart(text: string, fits: (start: string) => boolean): string {
+  const start = (length: number): string => text.slice(0, splitsPair(text, length) ? length - 1 : length);
+  let [fitting, tooLong] = [0, 64];
+  while (tooLong < text.length && fits(start(tooLong))) [fitting, tooLong] = [tooLong, tooLong * 2];
+  tooLong = Math.min(tooLong, text.length);
+  while (tooLong - fitting > 1) {
+    const middle = (fitting + tooLong) >> 1;
+    if (fits(start(middle))) fitting = middle;
+    else tooLong = middle;
+  }
+  return start(fitting);
+}
+
+const splitsPair = (text: string, at: number): boolean =>
+  /^[\ud800-\udbff]$/.test(text[at - 1] ?? "") && /^[\udc00-\udfff]$/.test(text[at] ?? "");
+
+/**
+ * Beginnings of sentences that are known to join the template before them: marks, white space, line ends, digits, and
+ * characters that normalisation puts on the one before.
+ */
+const joiners = [
+  "A",
+  "a",
+  "s",
+  "0",
+  "é",
+  "数",
+  "\u0301",
+  "\u200d",
+  "😀",
+  " ",
+  "  ",
+  " a",
+  "\t",
+  "\n",
+  "\n\n",
+  "\r\n",
+].concat(Array.from("!\"#$%&'()*+,-./:;<=>?@[]^_`{|}~"), ["'s", "''", '".', "..", "--", "//", "==", ")."]);
+
+/**
+ * The tokens that every prompt of a recipe begins with, whatever the sentence: they can be run once. A tokenizer may join
+ * the template's last word to what follows, ` "` and `)` to ` ")`, but not what lies before white space; so these are the
+ * tokens before the last white space, where all of `joiners` leave them as they are.
+ */
+export function sharedPrefix(tokenizer: Tokenizer, { prefix, suffix }: PromptParts): number[] {
+  const settled = tokenizer.encode(prefix.replace(/\s*\S*$/, ""));
+  return ["", ...joiners].reduce(
+    (shared, joiner) => common(shared, tokenizer.encode(prefix + joiner + suffix)),
+    settled,
+  );
+}
+
+function common(a: readonly number[], b: readonly number[]): number[] {
+  const differs = a.findIndex((id, i) => b[i] !== id);
+  return a.slice(0, differs < 0 ? a.length : differs);
+}
+
+/** Whether a prompt goes on after tokens that were run already. */
 export const startsWith = (ids: readonly number[], prefix: readonly number[]): boolean =>
   ids.length > prefix.length && prefix.every((id, i) => ids[i] === id);

@@ -44,13 +44,19 @@ export const templates: Readonly<Record<string, string>> = {
     '"{text}" means in one word:"',
 };
 
+/** PromptEOL, which the published numbers are for. */
+export const defaultTemplate: string = templates.eol!;
+
 const slot = "{text}";
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
 const isDemonstration = (value: unknown): value is Demonstration =>
-  isObject(value) && typeof value.sentence === "string" && typeof value.word === "string";
+  isObject(value) &&
+  typeof value.sentence === "string" &&
+  typeof value.word === "string" &&
+  Object.keys(value).length === 2;
 
 /** What each field of a recipe must be, in words and as a check. */
 const fields: Record<keyof Recipe, readonly [string, (value: unknown) => boolean]> = {
@@ -85,7 +91,7 @@ export function readRecipe(json: unknown, where: string): RecipeOptions {
       );
     }
     const [description, check] = fields[key as keyof Recipe];
-    if (!check(value)) {
+    if (value !== undefined && !check(value)) {
       throw new InputError("bad-recipe", `${where}: "${key}" is ${JSON.stringify(value)}, but must be ${description}.`);
     }
   }
@@ -113,7 +119,7 @@ export function completeRecipe(options: RecipeOptions, known: Pick<Recipe, "mode
     );
   }
   return {
-    template: resolveTemplate(checked.template ?? "eol", "recipe"),
+    template: resolveTemplate(checked.template ?? defaultTemplate, "recipe"),
     cleanUp: checked.cleanUp ?? cleanUpSteps,
     demonstrations: checked.demonstrations ?? [],
     layer: checked.layer ?? "last",

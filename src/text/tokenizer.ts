@@ -1,99 +1,135 @@
 import { readFile } from "node:fs/promises";
-import { Tokenizer as Library } from "@huggingface/tokenizers";
+import { basename } from "node:path";
 import { ModelError } from "../errors.ts";
+import { type BpeTables, FastBpe, fillTokens, type Merges, rankTable } from "./fast-bpe.ts";
 import { ggufTokenizer } from "./gguf-tokenizer.ts";
+import { exactPreTokenizer, type TokenizerPart } from "./pre-tokenizers.ts";
+import { Pipeline } from "./tokenizers-library.ts";
+import { readVocabularyFiles, tokenContent } from "./vocabulary-files.ts";
 
 /** Text to token ids, as the model was trained on them. */
 export interface Tokenizer {
   /**
-   * Ids with the model's own token in front (LLaMA `<s>`, OPT `</s>`, SmolLM2 none) and never one behind. Text that
-   * spells a special token becomes that token, as in transformers.
+   * Ids with the model's own token in front (LLaMA `<s>`, OPT `</s>`, SmolLM2 none) and none behind. Text that spells a
+   * special token becomes that token, as in transformers.
    */
   encode(text: string): number[];
+  /** The text of ids, special tokens included, spaces as they are. */
   decode(ids: readonly number[]): string;
   /** Ids put in front of every text. */
   readonly bosIds: readonly number[];
+  /** One more than the highest id. The model's own vocabulary may be padded to more. */
+  readonly vocabSize: number;
 }
 
-type Json = Record<string, unknown>;
-
 /**
- * Reads tokenizer.json, and from tokenizer_config.json whether a token goes in front.
+ * Reads tokenizer.json, or vocab.json with merges.txt beside it, and what tokenizer_config.json says about the token in
+ * front.
  * @throws ModelError "tokenizer" for files that are no tokenizer
  */
 export async function loadTokenizer(file: string, configFile?: string): Promise<Tokenizer> {
-  const json = await readJson(file);
   const config = configFile ? await readJson(configFile) : {};
-  return orDamaged(file, () => {
-    const library = new Library({ added_tokens: [], ...json }, config);
-    return createTokenizer(library, frontIds(library, config));
-  });
-}
-
-/**
- * Builds the tokenizer from a GGUF file's metadata.
- * @throws ModelError "tokenizer" for a vocabulary or pre-tokenizer that is not known, which is never guessed
- */
-export function tokenizerFromGguf(metadata: Readonly<Json>, source: string): Tokenizer {
-  const { json, tables, bosIds } = ggufTokenizer(metadata, source);
-  return orDamaged(source, () => {
-    const vocab: Record<string, number> = Object.create(null);
-    tables.tokens.forEach((token, id) => {
-      vocab[token] = id;
-    });
-    const model = { ...(json.model as Json), vocab, merges: tables.merges };
-    return createTokenizer(new Library({ ...json, model }, {}), bosIds);
-  });
-}
-
-async function readJson(file: string): Promise<Json> {
-  const text = await readFile(file, "utf8").catch((cause: Error) => {
-    throw new ModelError("tokenizer", `${file} cannot be read: ${cause.message}.`, { cause });
-  });
-  return orDamaged(file, () => {
-    const json: unknown = JSON.parse(text);
-    if (isObject(json)) return json;
-    throw new Error("it is not a JSON object");
-  });
-}
-
-const isObject = (value: unknown): value is Json =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-
-/** The library throws whatever comes first when a file is not as it should be. */
-function orDamaged<T>(source: string, make: () => T): T {
+  const json = await readJson(file);
   try {
-    return make();
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    const message = `${source}: no tokenizer can be made of it (${reason}). Download the model again.`;
-    throw new ModelError("tokenizer", message, { cause });
+    if (basename(file) !== "vocab.json") return createTokenizer({ json, config });
+    return createTokenizer({ ...(await readVocabularyFiles(file, json, config)), config });
+  } catch (error) {
+    throw damaged(file, error);
   }
 }
 
-function createTokenizer(library: Library, bosIds: readonly number[]): Tokenizer {
-  const plain = (text: string): number[] => library.encode(text, { add_special_tokens: false }).ids;
-  if (![...bosIds, ...plain("a b")].every((id) => Number.isInteger(id) && id >= 0)) {
-    throw new Error("it gives something else than ids");
+/** Builds the tokenizer from a GGUF file's metadata. @throws ModelError "tokenizer" for a vocabulary we do not know */
+export function tokenizerFromGguf(metadata: TokenizerPart, source: string): Tokenizer {
+  const parts = ggufTokenizer(metadata, source);
+  try {
+    return createTokenizer({ ...parts, config: {} });
+  } catch (error) {
+    throw damaged(source, error);
   }
+}
+
+async function readJson(file: string): Promise<TokenizerPart> {
+  try {
+    const json: unknown = JSON.parse(await readFile(file, "utf8"));
+    if (typeof json !== "object" || json === null || Array.isArray(json)) throw new Error("it is not a JSON object");
+    return json as TokenizerPart;
+  } catch (error) {
+    throw damaged(file, error);
+  }
+}
+
+function damaged(file: string, cause: unknown): ModelError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new ModelError(
+    "tokenizer",
+    `${file}: no tokenizer can be made of it: ${reason}. Download the model again, or use another one.`,
+    { cause },
+  );
+}
+
+interface TokenizerSource {
+  readonly json: TokenizerPart;
+  /** tokenizer_config.json */
+  readonly config: TokenizerPart;
+  /** For a `json` whose BPE model is empty. */
+  readonly tables?: BpeTables;
+  /** Known without the json's post-processor and config. */
+  readonly bosIds?: readonly number[];
+}
+
+function createTokenizer({ json, config, tables, bosIds }: TokenizerSource): Tokenizer {
+  const pipeline = createPipeline(json, config, tables);
+  const plain = (text: string): number[] => pipeline.encode(text, { add_special_tokens: false }).ids;
+  const front = bosIds ?? frontIds(pipeline, plain, config);
+  const vocabSize = pipeline.model.vocab.length;
+  checkIds([...front, ...plain("This sentence"), ...plain("\u0000")], vocabSize);
   return {
-    bosIds,
-    encode: (text) => (bosIds.length > 0 ? bosIds.concat(plain(text)) : plain(text)),
-    decode: (ids) => library.decode([...ids]),
+    bosIds: front,
+    vocabSize,
+    encode: (text) => (front.length > 0 ? [...front, ...plain(text)] : plain(text)),
+    decode: (ids) => (ids.length === 0 ? "" : pipeline.decode([...ids], { clean_up_tokenization_spaces: false })),
   };
 }
 
-/** The config's add_bos_token decides where it is true or false, else what the post-processor puts in front. */
-function frontIds(library: Library, config: Json): number[] {
-  if (config.add_bos_token === false) return [];
-  const bos = isObject(config.bos_token) ? config.bos_token.content : config.bos_token;
-  if (config.add_bos_token === true && typeof bos === "string") {
-    const id = library.token_to_id(bos);
-    if (id === undefined) throw new Error(`its bos_token ${JSON.stringify(bos)} is not in the vocabulary`);
-    return [id];
-  }
-  const word: number[] = library.encode("a", { add_special_tokens: false }).ids;
-  const processed: number[] = library.encode("a").ids;
+/** The library's pipeline with exact cuts and, for BPE, our tables. */
+function createPipeline(json: TokenizerPart, config: TokenizerPart, tables: BpeTables | undefined): Pipeline {
+  const cuts = exactPreTokenizer(json.pre_tokenizer);
+  const model = isObject(json.model) ? json.model : {};
+  if (model.type !== "BPE") return new Pipeline({ ...json, pre_tokenizer: preTokenizerOf(cuts) }, config);
+  const spellsBytes = isByteSpelling(cuts.at(-1));
+  const words = preTokenizerOf(spellsBytes ? cuts.slice(0, -1) : cuts);
+  const ranks = rankTable(tables?.merges ?? (model.merges as Merges));
+  const merges = ranks ? [] : (tables?.merges ?? model.merges);
+  const pipeline = new Pipeline({ ...json, pre_tokenizer: words, model: { ...model, merges } }, config);
+  if (tables) fillTokens(pipeline.model, tables.tokens);
+  pipeline.model = new FastBpe(pipeline.model, ranks, spellsBytes);
+  return pipeline;
+}
+
+const isObject = (value: unknown): value is TokenizerPart => typeof value === "object" && value !== null;
+
+const isByteSpelling = (part: TokenizerPart | undefined): boolean =>
+  part?.type === "ByteLevel" && part.use_regex === false && part.add_prefix_space !== true;
+
+const preTokenizerOf = (parts: readonly TokenizerPart[]): TokenizerPart | null =>
+  parts.length === 0 ? null : { type: "Sequence", pretokenizers: parts };
+
+function checkIds(ids: readonly unknown[], vocabSize: number): void {
+  if (ids.every((id) => Number.isInteger(id) && (id as number) >= 0 && (id as number) < vocabSize)) return;
+  throw new Error("its vocabulary does not give every token an id");
+}
+
+/** What the tokenizer's post-processor puts in front, or else the config's bos_token where it says add_bos_token. */
+function frontIds(pipeline: Pipeline, plain: (text: string) => number[], config: TokenizerPart): readonly number[] {
+  const isLlama = typeof config.tokenizer_class === "string" && /^(Code)?Llama/.test(config.tokenizer_class);
+  if (isLlama && config.add_bos_token === false) return [];
+  const word = plain("a");
+  const processed = pipeline.encode("a").ids;
   const start = processed.findIndex((_, i) => word.every((id, j) => processed[i + j] === id));
-  return processed.slice(0, Math.max(0, start));
+  if (start > 0) return processed.slice(0, start);
+  if (config.add_bos_token !== true) return [];
+  const bos = tokenContent(config.bos_token);
+  const id = bos === undefined ? undefined : pipeline.token_to_id(bos);
+  if (id !== undefined) return [id];
+  throw new Error(`its config asks for the bos_token ${JSON.stringify(config.bos_token)}, which it does not have`);
 }
