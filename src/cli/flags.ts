@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { defaultBatchTokens } from "../text/batch.ts";
 import { type Precision, templates } from "../text/recipe.ts";
 
 export const defaultModel = "smollm2-135m";
@@ -46,7 +47,7 @@ export function addModelFlags(command: Command): Command {
     .option("--threads <count>", "threads of one operator (default: one for each physical core)", parsePositive)
     .option(
       "--batch-tokens <count>",
-      "most tokens of one run of the model, padding included (default: 2048)",
+      `most tokens of one run of the model (default: ${defaultBatchTokens})`,
       parsePositive,
     )
     .option("--truncate", "shorten a text that does not fit, and say how many were (default: an error)")

@@ -4,16 +4,13 @@ import { buildInferenceGraph } from "../models/build.ts";
 import type { DecoderConfig } from "../models/config.ts";
 import type { Checkpoint } from "../models/weights.ts";
 import { Encoder, type PrefixCache } from "../runtime/encoder.ts";
-import { planBatches, uniqueIndex } from "../text/batch.ts";
+import { defaultBatchTokens, planBatches, uniqueIndex } from "../text/batch.ts";
 import { cleanUp } from "../text/clean-up.ts";
 import { type EncodedPrompt, encodePrompt, sharedPrefix, startsWith } from "../text/prompt.ts";
 import { promptParts, type Recipe, recipeId } from "../text/recipe.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { EmbeddingModel, EmbedOptions, StreamedEmbedding } from "./embedding-model.ts";
 import { cosineSimilarity, scaleToUnit } from "./pooling.ts";
-
-/** Most tokens of one run: bigger gains nothing on the machines measured, smaller wastes threads (docs/performance.md). */
-export const defaultBatchTokens = 1024;
 
 /** Texts that a stream collects before it sorts and runs them: bounds its memory. */
 const windowTexts = 2048;
@@ -23,9 +20,13 @@ export interface EmbedderParts {
   readonly architecture: Architecture;
   readonly config: DecoderConfig;
   readonly checkpoint: Checkpoint;
-  readonly tokenizer: Tokenizer;
   readonly recipe: Recipe;
   readonly threads?: number;
+}
+
+/** The tokenizer is made while the runtime, on a thread of its own, prepares the graph. */
+interface CreateParts extends EmbedderParts {
+  readonly openTokenizer: () => Promise<Tokenizer>;
 }
 
 /** The main path: text, prompt, tokens, batches, graph, vectors. */
@@ -37,13 +38,15 @@ export class Embedder implements EmbeddingModel {
   readonly recipe: Recipe;
   readonly recipeId: string;
   readonly #parts: EmbedderParts;
+  readonly #tokenizer: Tokenizer;
   readonly #encoders = new Map<number, Promise<Encoder>>();
   readonly #promptParts: { readonly prefix: string; readonly suffix: string };
   #prefix: { readonly ids: readonly number[]; readonly cache: PrefixCache } | null = null;
   #closed = false;
 
-  private constructor(parts: EmbedderParts, hiddenSize: number) {
+  private constructor(parts: EmbedderParts, tokenizer: Tokenizer, hiddenSize: number) {
     this.#parts = parts;
+    this.#tokenizer = tokenizer;
     this.name = parts.name;
     this.hiddenSize = hiddenSize;
     this.numLayers = parts.config.numLayers;
@@ -53,12 +56,17 @@ export class Embedder implements EmbeddingModel {
     this.#promptParts = promptParts(parts.recipe);
   }
 
-  static async create(parts: EmbedderParts): Promise<Embedder> {
+  static async create(parts: CreateParts): Promise<Embedder> {
     const graph = buildInferenceGraph(parts.architecture, parts.config, parts.checkpoint, parts.recipe.layer);
-    const embedder = new Embedder(parts, Number(graph.graph.outputs.at(-1)?.shape[1]));
     const encoder = Encoder.create(graph, parts.threads ? { threads: parts.threads } : {});
+    const [made, tokenizer] = await Promise.allSettled([encoder, parts.openTokenizer()]);
+    if (made.status === "rejected") throw made.reason;
+    if (tokenizer.status === "rejected") {
+      await made.value.close();
+      throw tokenizer.reason;
+    }
+    const embedder = new Embedder(parts, tokenizer.value, Number(graph.graph.outputs.at(-1)?.shape[1]));
     embedder.#encoders.set(embedder.#depth(parts.recipe.layer), encoder);
-    await encoder;
     return embedder;
   }
 
@@ -127,21 +135,23 @@ export class Embedder implements EmbeddingModel {
   }
 
   #encode(text: string, index: number, options: EmbedOptions): EncodedPrompt {
-    return encodePrompt(this.#parts.tokenizer, this.#promptParts, cleanUp(text, this.recipe.cleanUp), {
+    return encodePrompt(this.#tokenizer, this.#promptParts, cleanUp(text, this.recipe.cleanUp), {
       maxTokens: this.maxTokens,
       truncate: options.truncate ?? false,
       index,
     });
   }
 
-  /** Runs prompts after the kept prefix, and the few whose beginning merged with it whole. */
+  /** Runs prompts after the kept prefix, and the few whose beginning merged with it whole. One prompt alone needs none. */
   async #runPrompts(
     encoder: Encoder,
     prompts: readonly EncodedPrompt[],
     options: EmbedOptions,
   ): Promise<Float32Array[]> {
-    const prefix = await this.#cachedPrefix(encoder);
     const maxBatchTokens = options.batchTokens ?? defaultBatchTokens;
+    const isAlone = prompts.length === 1 && !this.#prefix;
+    if (isAlone) return this.#run(encoder, [prompts[0]!.ids], undefined, maxBatchTokens, options.signal);
+    const prefix = await this.#cachedPrefix(encoder);
     const states = new Array<Float32Array>(prompts.length);
     const rows = prompts.map((_, i) => i);
     const continues = (i: number): boolean => startsWith(prompts[i]!.ids, prefix.ids);
@@ -182,7 +192,7 @@ export class Embedder implements EmbeddingModel {
 
   async #cachedPrefix(encoder: Encoder): Promise<{ readonly ids: readonly number[]; readonly cache: PrefixCache }> {
     if (!this.#prefix) {
-      const ids = sharedPrefix(this.#parts.tokenizer, this.#promptParts);
+      const ids = sharedPrefix(this.#tokenizer, this.#promptParts);
       this.#prefix = { ids, cache: await encoder.cachePrefix(ids) };
     }
     return this.#prefix;

@@ -3,7 +3,7 @@ import type { Recipe } from "../text/recipe.ts";
 export interface EmbedOptions {
   /** Scale every vector to length 1; the recipe's own setting by default. */
   readonly normalize?: boolean;
-  /** Most tokens of one run of the graph, padding included. */
+  /** Most tokens of one run of the graph; 1024 by default. */
   readonly batchTokens?: number;
   /** Shorten a sentence that does not fit, instead of the error "too-long". */
   readonly truncate?: boolean;

@@ -56,7 +56,7 @@ export async function load(model = "smollm2-135m", options: LoadOptions = {}): P
     architecture,
     config: architecture.readConfig(opened.config, opened.configSource),
     checkpoint: opened.checkpoint,
-    tokenizer: await openTokenizer(files, opened),
+    openTokenizer: () => openTokenizer(files, opened),
     recipe,
     ...(threads ? { threads } : {}),
   });

@@ -1,3 +1,6 @@
+/** Most tokens of one run: bigger gains nothing on the machines measured, smaller wastes threads (docs/design.md). */
+export const defaultBatchTokens = 1024;
+
 export interface BatchOptions {
   /** Most tokens of one batch. A longer sequence is a batch of its own. */
   readonly maxBatchTokens: number;
