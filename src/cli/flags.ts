@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { defaultBatchTokens } from "../text/batch.ts";
-import { type Precision, templates } from "../text/recipe.ts";
+import { type Precision, precisions, templates } from "../text/recipe.ts";
 
 export const defaultModel = "smollm2-135m";
 
@@ -40,8 +40,8 @@ export function addModelFlags(command: Command): Command {
     .addOption(
       new Option(
         "--precision <precision>",
-        "weights in memory: as the file holds them, or widened (default: stored)",
-      ).choices(["float32", "stored"]),
+        "weights as the file holds them, widened, or quantised (default: stored)",
+      ).choices(precisions),
     )
     .option("--layer <layer>", "hidden state to read: 0 token embeddings, 1, 2 … or last (default: last)", parseLayer)
     .option("--threads <count>", "threads of one operator (default: one for each physical core)", parsePositive)

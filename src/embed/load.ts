@@ -6,6 +6,7 @@ import { type OpenedCheckpoint, openCheckpoint } from "../models/checkpoint.ts";
 import { findArchitecture } from "../models/registry.ts";
 import { completeRecipe, type Precision, type RecipeOptions } from "../text/recipe.ts";
 import { loadTokenizer, type Tokenizer, tokenizerFromGguf } from "../text/tokenizer.ts";
+import { measureActivations } from "./calibration.ts";
 import { Embedder } from "./embedder.ts";
 import type { EmbeddingModel } from "./embedding-model.ts";
 
@@ -49,7 +50,13 @@ export async function load(model = "smollm2-135m", options: LoadOptions = {}): P
   });
   const precision = options.precision ?? options.recipe?.precision ?? "stored";
   const recipe = completeRecipe(options.recipe ?? {}, { model: files.identity, precision });
-  const opened = await openCheckpoint(files, { precision, cacheFolder: cacheFolder(cacheDir), onProgress, signal });
+  const opened = await openCheckpoint(files, {
+    precision,
+    cacheFolder: cacheFolder(cacheDir),
+    onProgress,
+    signal,
+    measure: async (stored) => measureActivations(stored, await openTokenizer(files, stored)),
+  });
   const architecture = findArchitecture(opened.config, opened.configSource);
   return Embedder.create({
     name: files.name,

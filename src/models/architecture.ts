@@ -25,6 +25,18 @@ export interface Architecture {
   layer(weights: Weights, hidden: Value, context: AttentionContext, config: DecoderConfig): Value;
   /** Scope of layer `i`. */
   layerScope(i: number): string;
+  /** Where a layer's activations can hand scale to the weights they meet, for products in int8. */
+  smoothing(config: DecoderConfig): readonly SmoothingPair[];
   /** From the last layer's output to the embedding. */
   finalNorm(weights: Weights, hidden: Value, config: DecoderConfig): Value;
+}
+
+/**
+ * Linear weights with one input, and the tensors that input comes from. Dividing the channels of `from` and multiplying
+ * the columns of `linears` by the same factors does not change the function. Names are relative to the layer's scope.
+ * @see SmoothQuant, arXiv 2211.10438
+ */
+export interface SmoothingPair {
+  readonly linears: readonly string[];
+  readonly from: readonly string[];
 }

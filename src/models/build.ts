@@ -5,7 +5,7 @@ import type { Architecture } from "./architecture.ts";
 import type { AttentionContext, KeyValues } from "./attention.ts";
 import type { DecoderConfig } from "./config.ts";
 import { causalMask, headGrid, lastPositions, lastTokenMask, rotateAt } from "./token-layout.ts";
-import { type Checkpoint, Weights } from "./weights.ts";
+import { type Checkpoint, type Observer, Weights } from "./weights.ts";
 
 /** Names of the graph's inputs and outputs, for whoever feeds it. */
 export const graphNames = {
@@ -41,6 +41,7 @@ export interface InferenceGraph {
  *
  * @param layer  hidden state to read, 0 the token embeddings, numLayers or "last" the last layer after the final norm;
  *               layers above it are not in the graph, and the topmost works for the last tokens only
+ * @param observer  may add outputs for the inputs of linear weights
  * @throws ModelError for a missing or misshapen tensor, InputError "bad-option" for a layer the model lacks
  */
 export function buildInferenceGraph(
@@ -48,10 +49,11 @@ export function buildInferenceGraph(
   config: DecoderConfig,
   checkpoint: Checkpoint,
   layer: number | "last" = "last",
+  { observer }: { readonly observer?: (graph: Graph) => Observer } = {},
 ): InferenceGraph {
   const depth = readDepth(layer, config);
   const graph = new Graph();
-  const weights = new Weights(graph, checkpoint);
+  const weights = new Weights(graph, checkpoint, observer?.(graph));
   const inputIds = graph.input(graphNames.inputIds, "int64", ["tokens"]);
   const positionIds = graph.input(graphNames.positionIds, "int64", ["tokens"]);
   const gridIndex = graph.input(graphNames.gridIndex, "int64", ["batch", "length"]);

@@ -1,6 +1,6 @@
 import { readFile, realpath } from "node:fs/promises";
 import { join } from "node:path";
-import { ModelError } from "../errors.ts";
+import { InternalError, ModelError } from "../errors.ts";
 import { readGguf } from "../files/gguf.ts";
 import type { ModelFiles } from "../files/model-files.ts";
 import { readSafetensors, readSafetensorsIndex } from "../files/safetensors.ts";
@@ -9,12 +9,20 @@ import type { Precision } from "../text/recipe.ts";
 import type { ConfigJson } from "./config.ts";
 import { type DeriveOptions, deriveWeights } from "./derived-weights.ts";
 import { type GgufMetadata, ggufConfig, ggufTensorName } from "./gguf-model.ts";
+import { findArchitecture } from "./registry.ts";
+import { smoothingFactors } from "./smoothing.ts";
+import type { Rescale, WeightForm } from "./weight-forms.ts";
 import type { Checkpoint, StoredTensor } from "./weights.ts";
 
 export interface OpenOptions extends Pick<DeriveOptions, "onProgress" | "signal"> {
   readonly precision: Precision;
   /** Root of the package's cache. */
   readonly cacheFolder: string;
+  /**
+   * Needed for int8. Runs the model as it is stored over some text: the largest |x| of each channel of every linear weight's
+   * input, by the weight's scope.
+   */
+  readonly measure?: (stored: OpenedCheckpoint) => Promise<ReadonlyMap<string, Float32Array>>;
 }
 
 export interface OpenedCheckpoint {
@@ -30,40 +38,72 @@ const floatTypes = { F32: "float32", F16: "float16", BF16: "bfloat16" } as const
 
 /** Reads what a model's files say about themselves; weights stay on disk. */
 export async function openCheckpoint(files: ModelFiles, options: OpenOptions): Promise<OpenedCheckpoint> {
-  return files.weights.kind === "gguf" ? openGguf(files, options) : openSafetensors(files);
-}
-
-async function openSafetensors(files: ModelFiles): Promise<OpenedCheckpoint> {
-  const { kind, file } = files.weights;
-  if (!files.config) throw new ModelError("config", `${files.name}: config.json is missing beside ${file}.`);
-  const index = await (kind === "safetensors" ? readSafetensors(file) : readSafetensorsIndex(file));
-  const entries = renamed(index, (name) => name.replace(/^model\./, ""), file);
-  const config = await readJson(files.config);
-  return {
-    checkpoint: { tensors: await inPlace(entries), source: file },
-    config,
-    configSource: files.config,
-    ggufMetadata: null,
-  };
-}
-
-async function openGguf(files: ModelFiles, options: OpenOptions): Promise<OpenedCheckpoint> {
-  const { file } = files.weights;
-  const { metadata, tensors: index } = await readGguf(file);
-  const config = await ggufConfig(metadata, index, file);
-  const entries = renamed(index, ggufTensorName, file);
-  const allFloat = [...entries.values()].every((entry) => entry.type in floatTypes);
-  const tensors = allFloat
+  const source = await (files.weights.kind === "gguf" ? readGgufModel(files) : readFolder(files));
+  const { entries, file, config, configSource, ggufMetadata } = source;
+  const tensors = staysInPlace(entries, options.precision)
     ? await inPlace(entries)
     : await deriveWeights(entries, {
         folder: join(options.cacheFolder, "derived"),
         key: `${files.identity}\n${options.precision}`,
-        precision: options.precision,
-        isTable: (name) => name === "embed_tokens.weight",
+        formOf: (entry, name) => formOf(entry, name, options.precision),
+        rescale: options.precision === "int8" ? () => smoothed(files, options, source) : undefined,
         onProgress: options.onProgress,
         signal: options.signal,
       });
-  return { checkpoint: { tensors, source: file }, config, configSource: file, ggufMetadata: metadata };
+  return { checkpoint: { tensors, source: file }, config, configSource, ggufMetadata };
+}
+
+/** What the files say, before the weights take their form. */
+interface ModelSource {
+  readonly entries: ReadonlyMap<string, TensorEntry>;
+  readonly file: string;
+  readonly config: ConfigJson;
+  readonly configSource: string;
+  readonly ggufMetadata: GgufMetadata | null;
+}
+
+async function readFolder(files: ModelFiles): Promise<ModelSource> {
+  const { kind, file } = files.weights;
+  if (!files.config) throw new ModelError("config", `${files.name}: config.json is missing beside ${file}.`);
+  const index = await (kind === "safetensors" ? readSafetensors(file) : readSafetensorsIndex(file));
+  const entries = renamed(index, (name) => name.replace(/^model\./, ""), file);
+  return { entries, file, config: await readJson(files.config), configSource: files.config, ggufMetadata: null };
+}
+
+async function readGgufModel({ weights: { file } }: ModelFiles): Promise<ModelSource> {
+  const { metadata, tensors } = await readGguf(file);
+  const config = await ggufConfig(metadata, tensors, file);
+  return { entries: renamed(tensors, ggufTensorName, file), file, config, configSource: file, ggufMetadata: metadata };
+}
+
+const isFloat = ({ type }: TensorEntry): boolean => type in floatTypes;
+
+const staysInPlace = (entries: ReadonlyMap<string, TensorEntry>, precision: Precision): boolean =>
+  (precision === "stored" || precision === "float32") && [...entries.values()].every(isFloat);
+
+/** Tables are read row by row, so 4-bit blocks would have to be unpacked; norms and biases are small. */
+function formOf(entry: TensorEntry, name: string, precision: Precision): WeightForm {
+  const isTable = /(^|\.)embed_\w+\.weight$/.test(name);
+  if (precision === "float32" || entry.shape.length !== 2) return "float32";
+  if (isTable) return isFloat(entry) ? "raw" : "byteBlocks";
+  if (precision === "stored") return isFloat(entry) ? "raw" : "blocks";
+  if (precision === "int4") return isFourBit(entry) ? "int4Blocks" : "int4";
+  return precision;
+}
+
+const isFourBit = ({ type }: TensorEntry): boolean => type.startsWith("Q4_");
+
+/** Factors for int8, from a run of the model as it is stored. */
+async function smoothed(
+  files: ModelFiles,
+  options: OpenOptions,
+  { entries, config, configSource }: ModelSource,
+): Promise<ReadonlyMap<string, Rescale>> {
+  const architecture = findArchitecture(config, configSource);
+  const stored = await openCheckpoint(files, { ...options, precision: "stored" });
+  const maxima = await options.measure?.(stored);
+  if (!maxima) throw new InternalError("runtime", "int8 weights need a measurement of the activations.");
+  return smoothingFactors(entries, architecture, architecture.readConfig(config, configSource), maxima);
 }
 
 function renamed(

@@ -1,11 +1,11 @@
+import { InternalError } from "../errors.ts";
 import { fixed, float32Constant, int64Constant, type Value } from "../graph/graph.ts";
 import { add, cast, mul, sub } from "../graph/ops/elementwise.ts";
 import { type BlockWeight, gemm, matmulNBits } from "../graph/ops/matmul.ts";
+import { matmulInt8, matmulNf4, type QuantizedRows, quantizeByRow } from "../graph/ops/quantized.ts";
 import { reduceSum } from "../graph/ops/reduce.ts";
 import { gather, reshape } from "../graph/ops/shape-ops.ts";
 import type { Weights } from "./weights.ts";
-
-const isBlocks = (weight: Value | BlockWeight): weight is BlockWeight => "quants" in weight;
 
 /**
  * x Wᵀ + b. The only place that knows how a linear weight is stored.
@@ -14,20 +14,43 @@ const isBlocks = (weight: Value | BlockWeight): weight is BlockWeight => "quants
  * @returns [tokens, out]
  */
 export function linear(weights: Weights, x: Value, out: number): Value {
-  const weight = weights.matrix("weight", [out, fixed(x.shape[1], "a linear input's width")]);
+  const matrix = weights.matrix("weight", [out, fixed(x.shape[1], "a linear input's width")]);
+  weights.observe(x);
   const bias = weights.has("bias") ? weights.tensor("bias", [out]) : null;
-  if (!isBlocks(weight)) return gemm(x, weight, bias);
-  return weight.bits === 8 && weight.zeroPoints ? offsetBlocks(x, weight, bias) : matmulNBits(x, weight, bias);
+  const plusBias = (y: Value): Value => (bias ? add(y, bias) : y);
+  switch (matrix.kind) {
+    case "dense":
+      return gemm(x, matrix.weight, bias);
+    case "int8":
+      return plusBias(matmulInt8(quantized(x), matrix));
+    case "nf4":
+      return plusBias(matmulNf4(x, matrix));
+    case "blocks":
+      return needsOffsets(matrix) ? offsetBlocks(x, matrix, bias) : matmulNBits(x, matrix, bias);
+  }
 }
 
+const quantizedValues = new WeakMap<Value, QuantizedRows>();
+
+/** Inputs that several projections share are quantised once. */
+function quantized(x: Value): QuantizedRows {
+  const known = quantizedValues.get(x) ?? quantizeByRow(x);
+  quantizedValues.set(x, known);
+  return known;
+}
+
+/** The runtime's kernels for 8-bit weights and for int8 activations do not take float zero points. */
+const needsOffsets = ({ zeroPoints, bits, activations }: BlockWeight): boolean =>
+  zeroPoints !== null && (bits === 8 || activations === "int8");
+
 /**
- * 8-bit blocks with float zero points, which the runtime's kernel does not take: Σ s(q − z)x = Σ s(q − 128)x + Σ_block s(128 − z) Σ x,
- * so the offsets meet the sums of x over each block.
+ * Blocks with float zero points: Σ s(q − z)x = Σ s(q − m)x + Σ_block s(m − z) Σ x with m in the middle of the range, so
+ * the offsets meet the sums of x over each block.
  */
 function offsetBlocks(x: Value, weight: BlockWeight, bias: Value | null): Value {
   const blocks = weight.in / weight.blockSize;
-  const shifted = sub(float32Constant(x.graph, [128], []), weight.zeroPoints as Value);
-  const offsets = reshape(mul(weight.scales, shifted), [weight.out, blocks]);
+  const middle = float32Constant(x.graph, [2 ** (weight.bits - 1)], []);
+  const offsets = reshape(mul(weight.scales, sub(middle, weight.zeroPoints as Value)), [weight.out, blocks]);
   const sums = reduceSum(reshape(x, [x.shape[0]!, blocks, weight.blockSize]), 2); // [tokens, blocks]
   return add(matmulNBits(x, { ...weight, zeroPoints: null }, bias), gemm(sums, offsets, null));
 }
@@ -38,8 +61,9 @@ function offsetBlocks(x: Value, weight: BlockWeight, bias: Value | null): Value 
  * @returns [tokens, width]
  */
 export function embedding(weights: Weights, ids: Value, rows: number, width: number): Value {
+  if (weights.isDense("weight")) return cast(gather(weights.storedFloat("weight", [rows, width]), ids), "float32");
   const table = weights.matrix("weight", [rows, width]);
-  if (!isBlocks(table)) return gather(table, ids);
+  if (table.kind !== "blocks") throw new InternalError("graph", `a table in the form ${table.kind} has no rows.`);
   const blocks = width / table.blockSize;
   const [tokens] = ids.shape;
   const perBlock = (values: Value): Value =>

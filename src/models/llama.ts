@@ -23,5 +23,13 @@ export const llama: Architecture = {
     const inner = rmsNorm(weights.at("post_attention_layernorm"), residual, config.normEps);
     return add(residual, gatedMlp(weights.at("mlp"), inner, config));
   },
+  smoothing: () => [
+    {
+      linears: ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"],
+      from: ["input_layernorm.weight"],
+    },
+    { linears: ["mlp.gate_proj", "mlp.up_proj"], from: ["post_attention_layernorm.weight"] },
+    { linears: ["mlp.down_proj"], from: ["mlp.up_proj.weight", "mlp.up_proj.bias"] },
+  ],
   finalNorm: (weights, hidden, config) => rmsNorm(weights.at("norm"), hidden, config.normEps),
 };

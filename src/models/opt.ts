@@ -36,6 +36,18 @@ export const opt: Architecture = {
     );
     return normBefore ? output : layerNorm(mlpNorm, output, config.normEps);
   },
+  smoothing(config) {
+    const normBefore = config.json.do_layer_norm_before !== false; // after it, the norm's output is the residual too
+    const norms = [
+      {
+        linears: ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"],
+        from: ["self_attn_layer_norm.weight", "self_attn_layer_norm.bias"],
+      },
+      { linears: ["fc1"], from: ["final_layer_norm.weight", "final_layer_norm.bias"] },
+    ];
+    const relu = [{ linears: ["fc2"], from: ["fc1.weight", "fc1.bias"] }]; // relu(x / s) = relu(x) / s
+    return [...(normBefore ? norms : []), ...(config.activation === "relu" ? relu : [])];
+  },
   finalNorm(weights, hidden, config) {
     const decoder = weights.at("decoder");
     const hasNorm = config.json.do_layer_norm_before !== false && config.json._remove_final_layer_norm !== true;

@@ -1,7 +1,9 @@
-import { ModelError } from "../errors.ts";
-import type { Graph, Value } from "../graph/graph.ts";
+import { InternalError, ModelError } from "../errors.ts";
+import type { ElementType, Graph, Value } from "../graph/graph.ts";
 import { cast } from "../graph/ops/elementwise.ts";
 import type { BlockWeight } from "../graph/ops/matmul.ts";
+import type { Int8Weight, Nf4Weight } from "../graph/ops/quantized.ts";
+import { nf4Block } from "./quantize.ts";
 
 /** A stretch of a file. */
 export interface FileRange {
@@ -29,9 +31,33 @@ export interface BlockTensor {
   readonly scales: FileRange;
   /** float32 [out, blocks], or null for 2^(bits − 1) everywhere */
   readonly zeroPoints: FileRange | null;
+  /** What the activations become for the product. */
+  readonly activations: "float32" | "int8";
 }
 
-export type StoredTensor = DenseTensor | BlockTensor;
+/** A weight [out, in] with a scale for each output channel: w = scale · q. */
+export interface Int8Tensor {
+  readonly kind: "int8";
+  /** uint8 quants have their zero at 128. */
+  readonly type: "int8" | "uint8";
+  readonly shape: readonly [number, number];
+  /** [in, out] */
+  readonly quants: FileRange;
+  /** float32 [out] */
+  readonly scales: FileRange;
+}
+
+/** A weight [out, in] in NF4 blocks of 64 along `in`. */
+export interface Nf4Tensor {
+  readonly kind: "nf4";
+  readonly shape: readonly [number, number];
+  /** uint8 [out · in / 2] */
+  readonly quants: FileRange;
+  /** float32 [out · in / 64] */
+  readonly absmax: FileRange;
+}
+
+export type StoredTensor = DenseTensor | BlockTensor | Int8Tensor | Nf4Tensor;
 
 /** A checkpoint's tensors under the names the architectures use: those of transformers' base model class. */
 export interface Checkpoint {
@@ -40,20 +66,41 @@ export interface Checkpoint {
   readonly source: string;
 }
 
+/** A matrix in the graph. */
+export type MatrixWeight =
+  | { readonly kind: "dense"; readonly weight: Value }
+  | ({ readonly kind: "blocks" } & BlockWeight)
+  | ({ readonly kind: "int8" } & Int8Weight)
+  | ({ readonly kind: "nf4" } & Nf4Weight);
+
+/** Told the scope and input of every linear weight. */
+export type Observer = (scope: string, x: Value) => void;
+
 /** Weights of one module: names are looked up below `scope`, as in `model.layers.0.self_attn`. */
 export class Weights {
   readonly #graph: Graph;
   readonly #checkpoint: Checkpoint;
   readonly #scope: string;
+  readonly #observer: Observer | undefined;
 
-  constructor(graph: Graph, checkpoint: Checkpoint, scope = "") {
+  constructor(graph: Graph, checkpoint: Checkpoint, observer?: Observer, scope = "") {
     this.#graph = graph;
     this.#checkpoint = checkpoint;
+    this.#observer = observer;
     this.#scope = scope;
   }
 
   at(name: string): Weights {
-    return new Weights(this.#graph, this.#checkpoint, `${this.#scope}${name}.`);
+    return new Weights(this.#graph, this.#checkpoint, this.#observer, `${this.#scope}${name}.`);
+  }
+
+  /** Says that `x` is about to meet this module's weight. */
+  observe(x: Value): void {
+    this.#observer?.(this.#scope.slice(0, -1), x);
+  }
+
+  isDense(name: string): boolean {
+    return this.#checkpoint.tensors.get(this.#scope + name)?.kind !== "blocks";
   }
 
   has(name: string): boolean {
@@ -63,26 +110,45 @@ export class Weights {
   /** A tensor as float32, whatever float type the file holds; the runtime folds the cast when it loads. */
   tensor(name: string, shape: readonly number[]): Value {
     const stored = this.#find(name, shape);
-    if (stored.kind === "blocks") {
+    if (stored.kind !== "dense") {
       throw new ModelError("unsupported-type", `${this.#where(name)} is quantised; it must be float here.`);
     }
     return cast(this.#graph.weight(this.#scope + name, stored.type, stored.shape, stored), "float32");
   }
 
-  /** A matrix as it is stored: dense, or in blocks that the runtime computes on. */
-  matrix(name: string, shape: readonly [number, number]): Value | BlockWeight {
+  /** A tensor in the float type the file holds. */
+  storedFloat(name: string, shape: readonly number[]): Value {
     const stored = this.#find(name, shape);
-    if (stored.kind === "dense") return this.tensor(name, shape);
+    if (stored.kind !== "dense") throw new InternalError("graph", `${this.#where(name)} is not float.`);
+    return this.#graph.weight(this.#scope + name, stored.type, stored.shape, stored);
+  }
+
+  /** A matrix as it is stored: dense, or in a form that the runtime computes on. */
+  matrix(name: string, shape: readonly [number, number]): MatrixWeight {
+    const stored = this.#find(name, shape);
+    if (stored.kind === "dense") return { kind: "dense", weight: this.tensor(name, shape) };
     const [out, columns] = stored.shape;
-    const blocks = columns / stored.blockSize;
-    const part = (suffix: string, type: "uint8" | "float32", dims: readonly number[], range: FileRange): Value =>
+    const part = (suffix: string, type: ElementType, dims: readonly number[], range: FileRange): Value =>
       this.#graph.weight(`${this.#scope}${name}.${suffix}`, type, dims, range);
+    if (stored.kind === "int8") {
+      const quants = part("quants", stored.type, [columns, out], stored.quants);
+      return { kind: "int8", out, in: columns, quants, scales: part("scales", "float32", [out], stored.scales) };
+    }
+    if (stored.kind === "nf4") {
+      const quants = part("quants", "uint8", [(out * columns) / 2], stored.quants);
+      const absmax = part("absmax", "float32", [(out * columns) / nf4Block], stored.absmax);
+      return { kind: "nf4", out, in: columns, blockSize: nf4Block, quants, absmax };
+    }
+    const { bits, blockSize, activations } = stored;
+    const blocks = columns / blockSize;
     return {
-      bits: stored.bits,
-      blockSize: stored.blockSize,
+      kind: "blocks",
+      bits,
+      blockSize,
+      activations,
       out,
       in: columns,
-      quants: part("quants", "uint8", [out, blocks, (stored.blockSize * stored.bits) / 8], stored.quants),
+      quants: part("quants", "uint8", [out, blocks, (blockSize * bits) / 8], stored.quants),
       scales: part("scales", "float32", [out * blocks], stored.scales),
       zeroPoints: stored.zeroPoints && part("zero_points", "float32", [out * blocks], stored.zeroPoints),
     };

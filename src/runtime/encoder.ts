@@ -39,6 +39,15 @@ export class Encoder {
     return sequences.map((_, row) => states.slice(row * width, (row + 1) * width));
   }
 
+  /** Other outputs of the graph than the embedding, for whole sequences. */
+  async outputs(
+    sequences: readonly ArrayLike<number>[],
+    names: readonly string[],
+  ): Promise<ReadonlyMap<string, Float32Array>> {
+    const outputs = await this.#session.run({ ...layoutFeeds(sequences, 0), ...this.#empty.feeds }, names);
+    return new Map(names.map((name) => [name, outputs[name]!.data as Float32Array]));
+  }
+
   /** Keys and values of `ids`, to be put in front of any sequence. */
   async cachePrefix(ids: readonly number[]): Promise<PrefixCache> {
     if (ids.length === 0) return this.#empty;

@@ -11,8 +11,13 @@ export interface Demonstration {
 /** The paper's clean-up, each step by name; they run in the order given. */
 export type CleanUpStep = "trim" | "fullStop" | "singleQuotes" | "questionToFullStop";
 
-/** `stored`: weights as the file holds them, quantised blocks included. `float32`: everything widened to float32. */
-export type Precision = "float32" | "stored";
+/**
+ * How the weights are held and multiplied. `stored`: as the file holds them, quantised blocks included; `float32`:
+ * everything widened; `int8`: 8-bit weights and activations; `int4`: 4-bit blocks of 32 with 8-bit activations; `nf4`:
+ * 4-bit NormalFloat blocks of 64 with float32 activations (QLoRA, arXiv 2305.14314).
+ */
+export const precisions = ["stored", "float32", "int8", "int4", "nf4"] as const;
+export type Precision = (typeof precisions)[number];
 
 /** Everything that makes a vector reproducible; plain JSON. Two equal recipes give equal vectors. */
 export interface Recipe {
@@ -72,7 +77,7 @@ const fields: Record<keyof Recipe, readonly [string, (value: unknown) => boolean
     (value) => value === "last" || (typeof value === "number" && Number.isInteger(value) && value >= 0),
   ],
   normalize: ["true or false", (value) => typeof value === "boolean"],
-  precision: ['"float32" or "stored"', (value) => value === "float32" || value === "stored"],
+  precision: [`one of ${precisions.join(", ")}`, (value) => precisions.includes(value as Precision)],
   adapter: ["null: adapters cannot be applied yet", (value) => value === null],
 };
 

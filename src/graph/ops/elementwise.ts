@@ -22,6 +22,7 @@ const lessOrEqualOp = defineOp("LessOrEqual", comparison);
 const reluOp = defineOp("Relu", sameAsFirst);
 const sigmoidOp = defineOp("Sigmoid", sameAsFirst);
 const geluOp = defineOp("Gelu", sameAsFirst);
+const absOp = defineOp("Abs", sameAsFirst);
 const cosOp = defineOp("Cos", sameAsFirst);
 const sinOp = defineOp("Sin", sameAsFirst);
 
@@ -35,6 +36,8 @@ export const mul = (a: Value, b: Value): Value => single(mulOp([a, b]));
 export const div = (a: Value, b: Value): Value => single(divOp([a, b]));
 /** a ≤ b, element by element. ONNX LessOrEqual-16. */
 export const lessOrEqual = (a: Value, b: Value): Value => single(lessOrEqualOp([a, b]));
+/** |x|. ONNX Abs-13. */
+export const abs = (x: Value): Value => single(absOp([x]));
 /** max(x, 0). ONNX Relu-14. */
 export const relu = (x: Value): Value => single(reluOp([x]));
 /** 1 / (1 + e^−x). ONNX Sigmoid-13. */

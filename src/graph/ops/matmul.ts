@@ -55,9 +55,11 @@ export interface BlockWeight {
   readonly scales: Value;
   /** float32 [out · blocks], or null for the middle of the range (8 or 128) */
   readonly zeroPoints: Value | null;
+  /** int8: each block of activations gets a scale of its own and is multiplied as whole numbers. */
+  readonly activations: "float32" | "int8";
 }
 
-/** x Wᵀ + b with a weight in blocks; activations stay float32. com.microsoft MatMulNBits-1, accuracy_level 0. */
+/** x Wᵀ + b with a weight in blocks. com.microsoft MatMulNBits-1; accuracy_level 4 is its int8 product. */
 export const matmulNBits = (x: Value, weight: BlockWeight, bias: Value | null): Value =>
   single(
     matmulNBitsOp([x, weight.quants, weight.scales, weight.zeroPoints, null, bias], {
@@ -65,5 +67,6 @@ export const matmulNBits = (x: Value, weight: BlockWeight, bias: Value | null): 
       N: weight.out,
       bits: weight.bits,
       block_size: weight.blockSize,
+      accuracy_level: weight.activations === "int8" ? 4 : 0,
     }),
   );

@@ -93,3 +93,9 @@ export function range(limit: Value, dim: Dim): Value {
   const rule = defineOp("Range", { infer: () => [{ type: "int64", shape: [dim] }] });
   return single(rule([int64Constant(graph, [0], []), single(scalar([limit])), int64Constant(graph, [1], [])]));
 }
+
+/** Repeats `x` to the sizes in `target` (int64), which are `shape`. ONNX Expand-13. */
+export function expandTo(x: Value, target: Value, shape: Shape): Value {
+  const rule = defineOp("Expand", { infer: (inputs) => [{ type: required(inputs, 0).type, shape }] });
+  return single(rule([x, target]));
+}

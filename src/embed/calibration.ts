@@ -1,0 +1,61 @@
+import { buildInferenceGraph } from "../models/build.ts";
+import type { OpenedCheckpoint } from "../models/checkpoint.ts";
+import { findArchitecture } from "../models/registry.ts";
+import { maximaOutput, observeMaxima } from "../models/smoothing.ts";
+import { Encoder } from "../runtime/encoder.ts";
+import { completeRecipe, promptParts } from "../text/recipe.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
+import { calibrationSentences } from "./calibration-sentences.ts";
+
+/** Sentences of one run: all layers' inputs are alive at once. */
+const batchSize = 8;
+
+/**
+ * Largest |x| of each channel of every linear weight's input over some prompts, by the weight's scope: what int8 needs to
+ * know of a model's activations. The sentences are fixed, so that a model gives the same weights on every machine.
+ */
+export async function measureActivations(
+  { config: json, configSource, checkpoint }: OpenedCheckpoint,
+  tokenizer: Tokenizer,
+): Promise<ReadonlyMap<string, Float32Array>> {
+  const architecture = findArchitecture(json, configSource);
+  const scopes: string[] = [];
+  const graph = buildInferenceGraph(architecture, architecture.readConfig(json, configSource), checkpoint, "last", {
+    observer: (inner) => {
+      const observe = observeMaxima(inner);
+      return (scope, x) => {
+        scopes.push(scope);
+        observe(scope, x);
+      };
+    },
+  });
+  const encoder = await Encoder.create(graph);
+  try {
+    const maxima = new Map<string, Float32Array>();
+    for (const batch of batches(prompts().map((prompt) => tokenizer.encode(prompt)))) {
+      const outputs = await encoder.outputs(batch, scopes.map(maximaOutput));
+      for (const scope of scopes) {
+        const seen = outputs.get(maximaOutput(scope))!;
+        maxima.set(scope, maxima.get(scope)?.map((value, i) => Math.max(value, seen[i]!)) ?? seen);
+      }
+    }
+    return maxima;
+  } finally {
+    await encoder.close();
+  }
+}
+
+/** Half of the sentences alone in the template, half after a demonstration. */
+function prompts(): string[] {
+  const known = { model: "", precision: "stored" } as const;
+  const demonstration = { sentence: calibrationSentences[0]!, word: "Weather" };
+  const recipes = [{}, { demonstrations: [demonstration] }].map((recipe) => promptParts(completeRecipe(recipe, known)));
+  return calibrationSentences.map((sentence, i) => {
+    const { prefix, suffix } = recipes[i % 2]!;
+    return prefix + sentence + suffix;
+  });
+}
+
+function* batches<T>(items: readonly T[]): Generator<T[]> {
+  for (let i = 0; i < items.length; i += batchSize) yield items.slice(i, i + batchSize);
+}

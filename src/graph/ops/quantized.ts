@@ -1,0 +1,96 @@
+import { InternalError } from "../../errors.ts";
+import { float32Constant, type Value } from "../graph.ts";
+import { abs, add, mul } from "./elementwise.ts";
+import { defineOp, required, single } from "./op.ts";
+import { reduceMax } from "./reduce.ts";
+import { expandTo, reshape, sizes } from "./shape-ops.ts";
+
+/** Rows of numbers as unsigned bytes: x = scale · (q − 128). */
+export interface QuantizedRows {
+  /** uint8 [rows, columns] */
+  readonly quants: Value;
+  /** float32 [rows, 1] */
+  readonly scales: Value;
+}
+
+const quantizeOp = defineOp("QuantizeLinear", {
+  infer: (inputs) => [{ type: "uint8", shape: required(inputs, 0).shape }],
+});
+
+/** Zero of the unsigned bytes: the runtime multiplies unsigned activations many times faster than signed ones. */
+export const byteZero = 128;
+
+/**
+ * A scale for each row, max |x| / 127, and the row in units of it. ONNX QuantizeLinear-23.
+ * @param x  float32 [rows, columns]
+ */
+export function quantizeByRow(x: Value): QuantizedRows {
+  const [rows] = x.shape;
+  const largest = reduceMax(abs(x), 1); // [rows]
+  const smallest = float32Constant(x.graph, [1e-30], []); // a row of zeros divides by it
+  const scales = add(mul(largest, float32Constant(x.graph, [1 / 127], [])), smallest);
+  const zero = x.graph.constant("uint8", [1], Uint8Array.of(byteZero));
+  const zeros = expandTo(zero, sizes(scales, 0, 1), [rows!]);
+  return { quants: single(quantizeOp([x, scales, zeros], { axis: 0 })), scales: reshape(scales, [rows!, 1]) };
+}
+
+const matmulIntegerToFloatOp = defineOp("MatMulIntegerToFloat", {
+  domain: "com.microsoft",
+  infer: (inputs) => {
+    const [a, b] = [required(inputs, 0), required(inputs, 1)];
+    if (a.shape.at(-1) !== b.shape[0]) {
+      throw new InternalError("graph", `MatMulIntegerToFloat: [${a.shape}] and [${b.shape}] do not fit.`);
+    }
+    return [{ type: "float32", shape: [...a.shape.slice(0, -1), b.shape[1]!] }];
+  },
+});
+
+/** A linear weight with a scale for each output channel: w = scale · q, or scale · (q − 128) for unsigned quants. */
+export interface Int8Weight {
+  readonly out: number;
+  readonly in: number;
+  /** int8 or uint8 [in, out] */
+  readonly quants: Value;
+  /** float32 [out] */
+  readonly scales: Value;
+}
+
+/** x Wᵀ of whole numbers, exact in int32, and then scaled. com.microsoft MatMulIntegerToFloat-1. */
+export function matmulInt8(x: QuantizedRows, weight: Int8Weight): Value {
+  const { graph } = x.quants;
+  const one = float32Constant(graph, [1], []);
+  const zero = graph.constant("uint8", [], Uint8Array.of(byteZero));
+  const weightZero = weight.quants.type === "uint8" ? zero : null;
+  const products = single(matmulIntegerToFloatOp([x.quants, weight.quants, one, weight.scales, zero, weightZero]));
+  return mul(products, x.scales);
+}
+
+const matmulBnb4Op = defineOp("MatMulBnb4", {
+  domain: "com.microsoft",
+  infer: (inputs, attributes) => {
+    const x = required(inputs, 0);
+    return [{ type: x.type, shape: [...x.shape.slice(0, -1), attributes.N as number] }];
+  },
+});
+
+/** A linear weight [out, in] in NF4 blocks along `in`: w = absmax · value[q]. */
+export interface Nf4Weight {
+  readonly out: number;
+  readonly in: number;
+  readonly blockSize: number;
+  /** uint8 [out · in / 2] */
+  readonly quants: Value;
+  /** float32 [out · in / blockSize] */
+  readonly absmax: Value;
+}
+
+/** x Wᵀ with an NF4 weight; activations stay float32. com.microsoft MatMulBnb4-1, quant_type 1. */
+export const matmulNf4 = (x: Value, weight: Nf4Weight): Value =>
+  single(
+    matmulBnb4Op([x, weight.quants, weight.absmax], {
+      K: weight.in,
+      N: weight.out,
+      block_size: weight.blockSize,
+      quant_type: 1,
+    }),
+  );
