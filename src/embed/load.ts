@@ -4,6 +4,7 @@ import type { ModelFiles } from "../files/model-files.ts";
 import { resolveModel } from "../files/resolve-model.ts";
 import { type OpenedCheckpoint, openCheckpoint } from "../models/checkpoint.ts";
 import { findArchitecture } from "../models/registry.ts";
+import { multipliesSignedWeights } from "../runtime/int8-support.ts";
 import { completeRecipe, type Precision, type RecipeOptions } from "../text/recipe.ts";
 import { loadTokenizer, type Tokenizer, tokenizerFromGguf } from "../text/tokenizer.ts";
 import { measureActivations } from "./calibration.ts";
@@ -55,6 +56,7 @@ export async function load(model = "smollm2-135m", options: LoadOptions = {}): P
     cacheFolder: cacheFolder(cacheDir),
     onProgress,
     signal,
+    signedWeights: precision !== "int8" || (await multipliesSignedWeights()),
     measure: async (stored) => measureActivations(stored, await openTokenizer(files, stored)),
   });
   const architecture = findArchitecture(opened.config, opened.configSource);

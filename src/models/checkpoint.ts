@@ -18,6 +18,8 @@ export interface OpenOptions extends Pick<DeriveOptions, "onProgress" | "signal"
   readonly precision: Precision;
   /** Root of the package's cache. */
   readonly cacheFolder: string;
+  /** Whether int8 weights may be signed; see multipliesSignedWeights. */
+  readonly signedWeights?: boolean;
   /**
    * Needed for int8. Runs the model as it is stored over some text: the largest |x| of each channel of every linear weight's
    * input, by the weight's scope.
@@ -44,8 +46,8 @@ export async function openCheckpoint(files: ModelFiles, options: OpenOptions): P
     ? await inPlace(entries)
     : await deriveWeights(entries, {
         folder: join(options.cacheFolder, "derived"),
-        key: `${files.identity}\n${options.precision}`,
-        formOf: (entry, name) => formOf(entry, name, options.precision),
+        key: `${files.identity}\n${options.precision}${options.signedWeights === false ? "\nunsigned" : ""}`,
+        formOf: (entry, name) => formOf(entry, name, options),
         rescale: options.precision === "int8" ? () => smoothed(files, options, source) : undefined,
         onProgress: options.onProgress,
         signal: options.signal,
@@ -82,13 +84,13 @@ const staysInPlace = (entries: ReadonlyMap<string, TensorEntry>, precision: Prec
   (precision === "stored" || precision === "float32") && [...entries.values()].every(isFloat);
 
 /** Tables are read row by row, so 4-bit blocks would have to be unpacked; norms and biases are small. */
-function formOf(entry: TensorEntry, name: string, precision: Precision): WeightForm {
+function formOf(entry: TensorEntry, name: string, { precision, signedWeights }: OpenOptions): WeightForm {
   const isTable = /(^|\.)embed_\w+\.weight$/.test(name);
   if (precision === "float32" || entry.shape.length !== 2) return "float32";
   if (isTable) return isFloat(entry) ? "raw" : "byteBlocks";
   if (precision === "stored") return isFloat(entry) ? "raw" : "blocks";
   if (precision === "int4") return isFourBit(entry) ? "int4Blocks" : "int4";
-  return precision;
+  return precision === "int8" && signedWeights === false ? "uint8" : precision;
 }
 
 const isFourBit = ({ type }: TensorEntry): boolean => type.startsWith("Q4_");
@@ -100,7 +102,7 @@ async function smoothed(
   { entries, config, configSource }: ModelSource,
 ): Promise<ReadonlyMap<string, Rescale>> {
   const architecture = findArchitecture(config, configSource);
-  const stored = await openCheckpoint(files, { ...options, precision: "stored" });
+  const stored = await openCheckpoint(files, { ...options, precision: "stored", signedWeights: true });
   const maxima = await options.measure?.(stored);
   if (!maxima) throw new InternalError("runtime", "int8 weights need a measurement of the activations.");
   return smoothingFactors(entries, architecture, architecture.readConfig(config, configSource), maxima);

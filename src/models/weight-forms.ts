@@ -7,10 +7,10 @@ import type { FileRange, StoredTensor } from "./weights.ts";
 
 /**
  * What becomes of a tensor. `raw`: its bytes; `float32`: widened; `blocks`: GGML blocks with their parts apart, a byte a
- * weight in `byteBlocks`, for activations in int8 in `int4Blocks`; `int8`: a scale for each output channel; `int4`: blocks of 32;
+ * weight in `byteBlocks`, for activations in int8 in `int4Blocks`; `int8`: a scale for each output channel, with its zero at 128 in `uint8`; `int4`: blocks of 32;
  * `nf4`: blocks of 64.
  */
-export type WeightForm = "raw" | "float32" | "blocks" | "byteBlocks" | "int4Blocks" | "int8" | "int4" | "nf4";
+export type WeightForm = "raw" | "float32" | "blocks" | "byteBlocks" | "int4Blocks" | "int8" | "uint8" | "int4" | "nf4";
 
 /** Factors for a weight [rows, columns] or [rows]; they move scale from one weight to another. */
 export interface Rescale {
@@ -59,7 +59,8 @@ export async function writeForm(
     case "float32":
       return writeFloat32(entry, output, rescale);
     case "int8":
-      return writeInt8(entry, output, rescale);
+    case "uint8":
+      return writeInt8(entry, output, rescale, form);
     case "int4":
       return writeBlocks(entry, output, (bytes, count) => quantizeInt4(floatRows(entry, bytes, count, {}, 0)), "int8");
     case "nf4":
@@ -89,7 +90,12 @@ async function writeFloat32(entry: TensorEntry, output: RangeWriter, rescale: Re
   return { kind: "dense", type: "float32", shape: entry.shape, ...range };
 }
 
-async function writeInt8(entry: TensorEntry, output: RangeWriter, rescale: Rescale): Promise<StoredTensor> {
+async function writeInt8(
+  entry: TensorEntry,
+  output: RangeWriter,
+  rescale: Rescale,
+  type: "int8" | "uint8",
+): Promise<StoredTensor> {
   const [rows, columns] = [rowsOf(entry), widthOf(entry)];
   const transposed = new Int8Array(rows * columns); // [in, out], as the runtime multiplies
   const scales = new Float32Array(rows);
@@ -102,11 +108,12 @@ async function writeInt8(entry: TensorEntry, output: RangeWriter, rescale: Resca
       }
     }
   });
+  if (type === "uint8") for (let i = 0; i < transposed.length; i++) transposed[i]! ^= 128; // two's complement to q + 128
   const quantRange = output.reserve(transposed.length);
   const scaleRange = output.reserve(scales.byteLength);
   await output.write(transposed, quantRange, 0);
   await output.write(scales, scaleRange, 0);
-  return { kind: "int8", type: "int8", shape: [rows, columns], quants: quantRange, scales: scaleRange };
+  return { kind: "int8", type, shape: [rows, columns], quants: quantRange, scales: scaleRange };
 }
 
 async function writeBlocks(
