@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Device, devices } from "../runtime/device.ts";
 import { defaultBatchTokens } from "../text/batch.ts";
 import { type Precision, precisions, templates } from "../text/recipe.ts";
 
@@ -12,6 +13,7 @@ export interface ModelFlags {
   readonly normalize?: boolean;
   readonly precision?: Precision;
   readonly layer?: number | "last";
+  readonly device?: Device;
   readonly threads?: number;
   readonly batchTokens?: number;
   readonly truncate?: boolean;
@@ -44,6 +46,11 @@ export function addModelFlags(command: Command): Command {
       ).choices(precisions),
     )
     .option("--layer <layer>", "hidden state to read: 0 token embeddings, 1, 2 … or last (default: last)", parseLayer)
+    .addOption(
+      new Option("--device <device>", "where to compute, if the installed runtime has it (default: cpu)").choices(
+        devices,
+      ),
+    )
     .option("--threads <count>", "threads of one operator (default: one for each physical core)", parsePositive)
     .option(
       "--batch-tokens <count>",

@@ -45,6 +45,7 @@ function loadOptions(
   return {
     recipe,
     ...(flags.precision === undefined ? {} : { precision: flags.precision }),
+    ...(flags.device === undefined ? {} : { device: flags.device }),
     ...(flags.threads === undefined ? {} : { threads: flags.threads }),
     offline: flags.offline === true,
     signal,

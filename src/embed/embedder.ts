@@ -4,6 +4,7 @@ import { buildInferenceGraph } from "../models/build.ts";
 import type { DecoderConfig } from "../models/config.ts";
 import type { Checkpoint } from "../models/weights.ts";
 import { Encoder, type PrefixCache } from "../runtime/encoder.ts";
+import type { SessionOptions } from "../runtime/session.ts";
 import { defaultBatchTokens, planBatches, uniqueIndex } from "../text/batch.ts";
 import { cleanUp } from "../text/clean-up.ts";
 import { type EncodedPrompt, encodePrompt, sharedPrefix, startsWith } from "../text/prompt.ts";
@@ -21,7 +22,7 @@ export interface EmbedderParts {
   readonly config: DecoderConfig;
   readonly checkpoint: Checkpoint;
   readonly recipe: Recipe;
-  readonly threads?: number;
+  readonly session: SessionOptions;
 }
 
 /** The tokenizer is made while the runtime, on a thread of its own, prepares the graph. */
@@ -58,7 +59,7 @@ export class Embedder implements EmbeddingModel {
 
   static async create(parts: CreateParts): Promise<Embedder> {
     const graph = buildInferenceGraph(parts.architecture, parts.config, parts.checkpoint, parts.recipe.layer);
-    const encoder = Encoder.create(graph, parts.threads ? { threads: parts.threads } : {});
+    const encoder = Encoder.create(graph, parts.session);
     const [made, tokenizer] = await Promise.allSettled([encoder, parts.openTokenizer()]);
     if (made.status === "rejected") throw made.reason;
     if (tokenizer.status === "rejected") {
@@ -203,9 +204,9 @@ export class Embedder implements EmbeddingModel {
     const depth = this.#depth(layer);
     let encoder = this.#encoders.get(depth);
     if (!encoder) {
-      const { architecture, config, checkpoint, threads } = this.#parts;
+      const { architecture, config, checkpoint, session } = this.#parts;
       const graph = buildInferenceGraph(architecture, config, checkpoint, layer);
-      encoder = Encoder.create(graph, threads ? { threads } : {});
+      encoder = Encoder.create(graph, session);
       this.#encoders.set(depth, encoder);
     }
     return encoder;

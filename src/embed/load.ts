@@ -4,6 +4,7 @@ import type { ModelFiles } from "../files/model-files.ts";
 import { resolveModel } from "../files/resolve-model.ts";
 import { type OpenedCheckpoint, openCheckpoint } from "../models/checkpoint.ts";
 import { findArchitecture } from "../models/registry.ts";
+import type { Device } from "../runtime/device.ts";
 import { multipliesSignedWeights } from "../runtime/int8-support.ts";
 import { completeRecipe, type Precision, type RecipeOptions } from "../text/recipe.ts";
 import { loadTokenizer, type Tokenizer, tokenizerFromGguf } from "../text/tokenizer.ts";
@@ -25,6 +26,8 @@ export interface LoadOptions {
   readonly precision?: Precision;
   /** Threads of one operator; by default one for each physical core. */
   readonly threads?: number;
+  /** Where to compute: `cpu` (default), or `cuda`, `webgpu`, `coreml`, `dml` where the installed runtime has it. */
+  readonly device?: Device;
   /** Never touch the network. */
   readonly offline?: boolean;
   /** Root of the cache; by default ONEWORD_CACHE, else `oneword` in XDG_CACHE_HOME or ~/.cache. */
@@ -42,7 +45,7 @@ export async function load(model = "smollm2-135m", options: LoadOptions = {}): P
   if (options.threads !== undefined && !(Number.isInteger(options.threads) && options.threads > 0)) {
     throw new InputError("bad-option", `threads is ${options.threads}; it must be a whole number over 0.`);
   }
-  const { threads, cacheDir, signal, onProgress, offline } = options;
+  const { threads, device, cacheDir, signal, onProgress, offline } = options;
   const files = await resolveModel(model, {
     ...(offline === undefined ? {} : { offline }),
     ...(cacheDir === undefined ? {} : { cacheDir }),
@@ -67,7 +70,7 @@ export async function load(model = "smollm2-135m", options: LoadOptions = {}): P
     checkpoint: opened.checkpoint,
     openTokenizer: () => openTokenizer(files, opened),
     recipe,
-    ...(threads ? { threads } : {}),
+    session: { ...(threads ? { threads } : {}), ...(device ? { device } : {}) },
   });
 }
 

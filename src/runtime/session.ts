@@ -1,12 +1,15 @@
 import { dirname } from "node:path";
-import { InferenceSession, Tensor } from "onnxruntime-node";
-import { InternalError, ModelError } from "../errors.ts";
+import { InferenceSession, listSupportedBackends, Tensor } from "onnxruntime-node";
+import { InputError, InternalError, ModelError } from "../errors.ts";
 import type { Graph } from "../graph/graph.ts";
 import { writeOnnx } from "../graph/onnx.ts";
+import type { Device } from "./device.ts";
 
 export { Tensor };
 
 export interface SessionOptions {
+  /** `cpu` by default. */
+  readonly device?: Device;
   /** Threads of one operator; the runtime's choice (one for each physical core) by default. */
   readonly threads?: number;
 }
@@ -19,12 +22,17 @@ export class Session {
     this.#inner = inner;
   }
 
-  /** @throws ModelError "corrupt-file" when the runtime refuses the weights, InternalError "graph" when it refuses the graph */
+  /**
+   * @throws ModelError "corrupt-file" when the runtime refuses the weights, InternalError "graph" when it refuses the
+   * graph, InputError "bad-option" for a device that the runtime lacks or cannot use here
+   */
   static async create(graph: Graph, options: SessionOptions = {}): Promise<Session> {
+    const device = options.device ?? "cpu";
+    checkDevice(device);
     const folder = weightFolder(graph);
     try {
       const inner = await InferenceSession.create(writeOnnx(graph), {
-        executionProviders: ["cpu"],
+        executionProviders: device === "cpu" ? ["cpu"] : [device, "cpu"],
         graphOptimizationLevel: "all",
         logSeverityLevel: 3,
         ...(options.threads ? { intraOpNumThreads: options.threads } : {}),
@@ -33,6 +41,15 @@ export class Session {
       return new Session(inner);
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
+      if (device !== "cpu") {
+        throw new InputError(
+          "bad-option",
+          `device ${device} cannot be used here: ${message.trim().replace(/\.$/, "")}. Use cpu.`,
+          {
+            cause: error,
+          },
+        );
+      }
       if (/external data|initializer/i.test(message)) {
         throw new ModelError("corrupt-file", `${folder}: the runtime cannot read the weights: ${message}`, {
           cause: error,
@@ -55,6 +72,15 @@ export class Session {
   async close(): Promise<void> {
     await this.#inner.release();
   }
+}
+
+function checkDevice(device: Device): void {
+  const present = listSupportedBackends().map(({ name }) => name);
+  if (device === "cpu" || present.includes(device)) return;
+  throw new InputError(
+    "bad-option",
+    `device ${device}: the installed ONNX Runtime for ${process.platform}-${process.arch} has only ${present.join(", ")}.`,
+  );
 }
 
 /** The one folder that holds the graph's weight files. */
