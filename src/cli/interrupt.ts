@@ -8,7 +8,10 @@ export interface Interrupt {
   stopListening(): void;
 }
 
-/** The first SIGINT or SIGTERM aborts; the listeners then go, so that a second one ends the process at once. */
+/**
+ * The first SIGINT or SIGTERM aborts; the listeners then go, so that a second one ends the process at once. They go a
+ * turn later: signal-exit (of proper-lockfile) ends the process itself if its listener finds no other one.
+ */
 export function listenForInterrupt(signals: EventEmitter): Interrupt {
   const controller = new AbortController();
   let exitCode: number | undefined;
@@ -18,7 +21,7 @@ export function listenForInterrupt(signals: EventEmitter): Interrupt {
   };
   const stop = (code: number): void => {
     exitCode = code;
-    stopListening();
+    setImmediate(stopListening);
     controller.abort();
   };
   const onInterrupt = (): void => stop(exitCodes.interrupted);
