@@ -129,6 +129,22 @@ describe("a model of the hub", () => {
     expect(hub.storageRequests).toEqual([]);
   });
 
+  test("may have vocab.json and merges.txt instead, as OPT has, and is found with them", async () => {
+    const { "tokenizer.json": _, ...files } = sideFiles;
+    const pair = { "vocab.json": Buffer.from('{"a":0}'), "merges.txt": Buffer.from("#version: 0.2\n") };
+    hub.repos[name] = { commit, files: { ...files, ...pair, "model.safetensors": weights } };
+    for (const source of ["hub", "cache"]) {
+      expect(await resolveModel(name, options)).toMatchObject({ source, tokenizer: join(folder(), "vocab.json") });
+    }
+    expect((await readFile(join(folder(), "merges.txt"))).equals(pair["merges.txt"])).toBe(true);
+  });
+
+  test("has its tokenizer.json fetched alone where it has all three", async () => {
+    hub.repos[name]!.files["vocab.json"] = hub.repos[name]!.files["merges.txt"] = Buffer.from("{}");
+    expect(await resolveModel(name, options)).toMatchObject({ tokenizer: join(folder(), "tokenizer.json") });
+    expect(await readdir(folder())).not.toContain("vocab.json");
+  });
+
   test("reports each file's bytes up to its size", async () => {
     const seen: FetchProgress[] = [];
     await resolveModel(name, { ...options, onProgress: (progress) => seen.push(progress) });

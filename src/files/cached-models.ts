@@ -81,7 +81,8 @@ export async function folderFiles(
   const at = (file: string): string | undefined => (names.has(file) ? join(folder, file) : undefined);
   const weights = findWeights(folder, names);
   if (!weights) return null;
-  const [config, tokenizer, tokenizerConfig] = ["config.json", "tokenizer.json", "tokenizer_config.json"].map(at);
+  const [config, tokenizerConfig] = ["config.json", "tokenizer_config.json"].map(at);
+  const tokenizer = tokenizerFiles(names).map(at)[0];
   return {
     name,
     weights,
@@ -89,6 +90,12 @@ export async function folderFiles(
     ...(tokenizer ? { tokenizer } : {}),
     ...(tokenizerConfig ? { tokenizerConfig } : {}),
   };
+}
+
+/** What a tokenizer is read from, of the names that are there: one file, or GPT-2's pair, which is all that OPT has. */
+export function tokenizerFiles(names: { has(name: string): boolean }): readonly string[] {
+  const forms = [["tokenizer.json"], ["vocab.json", "merges.txt"]];
+  return forms.find((form) => form.every((name) => names.has(name))) ?? [];
 }
 
 function findWeights(folder: string, names: ReadonlySet<string>): ModelFiles["weights"] | null {
@@ -123,7 +130,13 @@ export async function readHubSnapshot(
   const { weights, config, tokenizer } = parts;
   if (weights.kind !== "gguf" && !(config && tokenizer)) return { parts, isWhole: false };
   const shards = weights.kind === "safetensors-index" ? await shardFiles(weights.file).catch(() => [""]) : [];
-  const needed = [weights.file, ...shards, ...(config ? [config] : []), ...(tokenizer ? [tokenizer] : [])];
+  const tokenizers = weights.kind === "gguf" ? [] : tokenizerFiles(new Set(await readdir(folder)));
+  const needed = [
+    weights.file,
+    ...shards,
+    ...(config ? [config] : []),
+    ...tokenizers.map((file) => join(folder, file)),
+  ];
   const found = await Promise.all(needed.map((file) => stat(file).catch(() => null)));
   return { parts, isWhole: found.every((entry) => entry?.isFile()) };
 }

@@ -1,7 +1,7 @@
 import { readFile, statfs } from "node:fs/promises";
 import { listFiles, modelInfo } from "@huggingface/hub";
 import { CapacityError, ModelError, OnewordError } from "../errors.ts";
-import { isPlainName, type Manifest } from "./cached-models.ts";
+import { isPlainName, type Manifest, tokenizerFiles } from "./cached-models.ts";
 import { computeSha256 } from "./checksum.ts";
 import { fetchFile, type HubFile } from "./hub-file.ts";
 import { askWhole, type Hub, openHub } from "./hub-request.ts";
@@ -10,7 +10,7 @@ import { parseIndex } from "./safetensors.ts";
 import type { Staging } from "./staging.ts";
 
 /** Files that a model may have besides its weights. */
-const sideFiles = ["config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"];
+const sideFiles = ["config.json", "tokenizer_config.json", "special_tokens_map.json"];
 const indexName = "model.safetensors.index.json";
 
 interface Snapshot {
@@ -32,7 +32,8 @@ export async function fetchSnapshot(
   const hub = await openHub(options);
   const snapshot = await readSnapshot(hub, repo, revision);
   const get = (path: string): Promise<void> => fetchFile(hub, snapshot, snapshot.files.get(path)!, staging, options);
-  const sides = sideFiles.filter((path) => snapshot.files.has(path));
+  const tokenizer = tokenizerFiles(snapshot.files);
+  const sides = [...sideFiles.filter((path) => snapshot.files.has(path)), ...tokenizer];
   const weights = await weightPaths(snapshot, async (index) => {
     await get(index);
     return parseIndex(await readFile(staging.path(index)), staging.path(index));
@@ -105,9 +106,14 @@ function noWeights(repo: string, ggufs: readonly string[], files: ReadonlyMap<st
 }
 
 function requireSideFiles(repo: string, sides: readonly string[]): void {
-  const missing = ["config.json", "tokenizer.json"].filter((path) => !sides.includes(path));
-  if (missing.length === 0) return;
-  const code = missing.includes("config.json") ? "config" : "tokenizer";
+  const hasConfig = sides.includes("config.json");
+  const hasTokenizer = tokenizerFiles(new Set(sides)).length > 0;
+  if (hasConfig && hasTokenizer) return;
+  const missing = [
+    ...(hasConfig ? [] : ["config.json"]),
+    ...(hasTokenizer ? [] : ["tokenizer.json (or vocab.json with merges.txt)"]),
+  ];
+  const code = hasConfig ? "tokenizer" : "config";
   const advice = "Save model and tokenizer with transformers (save_pretrained), and give that folder as the model.";
   throw new ModelError(code, `${repo} has weights, but no ${missing.join(" and no ")}. ${advice}`);
 }

@@ -9,7 +9,7 @@ export interface ModelFiles {
     | { readonly kind: "safetensors-index"; readonly file: string };
   /** config.json; absent for GGUF, whose metadata say the same. */
   readonly config?: string;
-  /** tokenizer.json and tokenizer_config.json; absent for GGUF. */
+  /** tokenizer.json, or vocab.json with merges.txt beside it; absent for GGUF, as is tokenizer_config.json. */
   readonly tokenizer?: string;
   readonly tokenizerConfig?: string;
   /**

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { type FileHandle, open, realpath, rename, stat, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { isatty } from "node:tty";
 import { CapacityError, InputError } from "../errors.ts";
 import type { ByteSink } from "./row-buffer.ts";
 
@@ -20,8 +21,17 @@ export async function openOutputFile(file: string): Promise<ByteSink> {
   const handle = await open(part, isSpecial ? "w" : "wx").catch((cause: unknown) => {
     throw outputError(file, cause);
   });
-  return new OutputFile(file, handle, part, isSpecial ? undefined : target);
+  const output = new OutputFile(file, handle, part, isSpecial ? undefined : target);
+  const isStream = existing?.isFIFO() || existing?.isSocket() || isatty(handle.fd);
+  return isStream ? withoutPatch(output) : output;
 }
+
+/** A pipe or a terminal: what has gone out cannot be written over. */
+const withoutPatch = (output: ByteSink): ByteSink => ({
+  write: (bytes) => output.write(bytes),
+  close: () => output.close(),
+  discard: () => output.discard(),
+});
 
 class OutputFile implements ByteSink {
   readonly #name: string;
@@ -47,8 +57,12 @@ class OutputFile implements ByteSink {
 
   async close(): Promise<void> {
     await this.#named(async () => {
+      if (this.#target !== undefined) await this.#handle.sync(); // else a crash can leave the name with no contents
       await this.#handle.close();
-      if (this.#target !== undefined) await rename(this.#part, this.#target);
+      if (this.#target !== undefined) {
+        await rename(this.#part, this.#target);
+        await syncFolder(dirname(this.#target));
+      }
       this.#isOpen = false;
     });
   }
@@ -67,6 +81,13 @@ class OutputFile implements ByteSink {
       throw outputError(this.#name, cause);
     }
   }
+}
+
+/** Makes a rename last; where a folder cannot be opened or synced, as on Windows, the system does what it does. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, "r").catch(() => null);
+  await handle?.sync().catch(() => {});
+  await handle?.close();
 }
 
 function outputError(file: string, cause: unknown): Error {

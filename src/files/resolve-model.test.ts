@@ -57,6 +57,14 @@ describe("a local path", () => {
     });
   });
 
+  test("may have vocab.json and merges.txt instead of a tokenizer.json, but not one of them alone", async () => {
+    const weights = { "config.json": "{}", "model.safetensors": "weights", "vocab.json": "{}" };
+    const half = await folderWith("half", weights);
+    expect(await resolve(half)).not.toHaveProperty("tokenizer");
+    const folder = await folderWith("model", { ...weights, "merges.txt": "" });
+    expect(await resolve(folder)).toMatchObject({ tokenizer: join(folder, "vocab.json") });
+  });
+
   test("may be a folder with shards; the identity is over all of them", async () => {
     const files = {
       ...sides,
@@ -142,6 +150,20 @@ describe("the Hugging Face cache", () => {
     expect(await listModels({ cacheDir })).toEqual([
       { name: "facebook/opt-125m", source: "hf-cache", path: join(root, snapshot), bytes: 11, complete: true },
     ]);
+  });
+
+  test("is whole with vocab.json and merges.txt, as OPT has them, and not with a link to nowhere", async () => {
+    await folderWith(".", main);
+    const folder = await folderWith(snapshot, {
+      "config.json": "{}",
+      "vocab.json": "{}",
+      "model.safetensors": "weights",
+    });
+    await expect(resolve("opt-125m")).rejects.toMatchObject({ code: "offline" });
+    await symlink(join(root, "merges"), join(folder, "merges.txt"));
+    await expect(resolve("opt-125m")).rejects.toMatchObject({ code: "offline" });
+    await writeFile(join(root, "merges"), "#version: 0.2\n");
+    expect(await resolve("opt-125m")).toMatchObject({ source: "hf-cache", tokenizer: join(folder, "vocab.json") });
   });
 
   test("with a shard that is not there counts as incomplete", async () => {

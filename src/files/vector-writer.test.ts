@@ -1,8 +1,8 @@
-import { mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { mkdtemp, open, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from "hyparquet";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { openOutputFile } from "./output-file.ts";
 import type { ByteSink } from "./row-buffer.ts";
 import { createVectorWriter, formatOfFile, type VectorFormat } from "./vector-writer.ts";
@@ -99,6 +99,21 @@ test("the output appears only when it is whole, and a given up one leaves what w
   await sink.discard();
   expect(await readdir(folder)).toEqual(["v.jsonl"]);
   expect(await readFile(file, "utf8")).toBe("before");
+});
+
+test("the output's bytes are on the disk before it has its name, and the name is after", async () => {
+  const file = join(folder, "v.jsonl");
+  const handle = await open(folder);
+  const synced: string[][] = [];
+  const sync = vi.spyOn(Object.getPrototypeOf(handle), "sync").mockImplementation(async () => {
+    synced.push((await readdir(folder)).map((name) => name.replace(/^\..*/, "(hidden)")));
+  });
+  const sink = await openOutputFile(file);
+  await sink.write(Buffer.from("whole"));
+  await sink.close();
+  sync.mockRestore();
+  await handle.close();
+  expect(synced).toEqual([["(hidden)"], ["v.jsonl"]]);
 });
 
 test("a link is followed, and what is not a regular file is written, not replaced", async () => {

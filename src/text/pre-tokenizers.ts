@@ -79,6 +79,23 @@ export function exactPreTokenizer(part: unknown): TokenizerPart[] {
   return flatten(part).flatMap(exactParts);
 }
 
+/**
+ * Refuses a pattern of no known kind, which the library would leave out with a line on the console: other cuts, other ids.
+ * @throws Error with the pattern
+ */
+export function checkPatterns(part: unknown): void {
+  if (typeof part !== "object" || part === null) return;
+  for (const [key, value] of Object.entries(part)) {
+    if (key !== "pattern" || isPattern(value)) checkPatterns(value);
+    else throw new Error(`its pattern ${(JSON.stringify(value) ?? "undefined").slice(0, 80)} is of no known kind`);
+  }
+}
+
+const isPattern = (value: unknown): boolean => {
+  const { Regex, String: literal } = (value ?? {}) as TokenizerPart;
+  return typeof Regex === "string" || typeof literal === "string";
+};
+
 function flatten(part: unknown): TokenizerPart[] {
   if (part === null || part === undefined) return [];
   const { type, pretokenizers } = part as TokenizerPart;

@@ -45,6 +45,7 @@ describe.each(tokenizers)("prompts of %s", (_, tokenizer) => {
   test("have exactly the ids of their whole text", () => {
     fc.assert(
       fc.property(sentence, fc.constantFrom(...recipes), (text, parts) => {
+        fc.pre(tokenizer.bosIds.length > 0 || parts.prefix + text + parts.suffix !== "");
         const encoded = encodePrompt(tokenizer, parts, text, options);
         const whole = tokenizer.encode(parts.prefix + cleanUp(text, []) + parts.suffix);
         expect(encoded).toEqual({ ids: whole, truncatedTokens: 0 });
@@ -56,6 +57,7 @@ describe.each(tokenizers)("prompts of %s", (_, tokenizer) => {
     const shared = new Map(recipes.map((parts) => [parts, sharedPrefix(tokenizer, parts)]));
     fc.assert(
       fc.property(sentence, fc.constantFrom(...recipes), (text, parts) => {
+        fc.pre(tokenizer.bosIds.length > 0 || parts.prefix + text + parts.suffix !== "");
         const { ids } = encodePrompt(tokenizer, parts, text, options);
         const prefix = shared.get(parts)!;
         if (ids.length === prefix.length) expect(ids).toEqual(prefix);
@@ -152,4 +154,12 @@ describe.skipIf(!existsSync(golden))(`prompts of ${golden} (skipped where it is 
     const { prefix, suffix } = promptParts(recipe);
     expect(prefix + cleanUp(text, recipe.cleanUp) + suffix).toBe(prompt);
   });
+});
+
+test("an empty text in a template without words is refused where the model adds no token of its own either", () => {
+  const bare = promptParts(completeRecipe({ template: "{text}" }, known));
+  const [[, smollm], , [, llama]] = tokenizers as [[string, Tokenizer], [string, Tokenizer], [string, Tokenizer]];
+  const options = { maxTokens: 100, truncate: false, index: 3 };
+  expect(() => encodePrompt(smollm, bare, "", options)).toThrow(/^input\[3\]: no token: the text is empty/);
+  expect(encodePrompt(llama, bare, "", options).ids).toEqual(llama.bosIds);
 });

@@ -22,7 +22,7 @@ export interface EncodedPrompt {
 /**
  * Tokens of a prompt. Only the sentence is ever cut, so the last token, which is read, is always the template's last.
  * An empty sentence is the template around nothing.
- * @throws InputError "too-long" unless `truncate`, or where the template alone does not fit
+ * @throws InputError "empty-text" where that leaves no token at all, "too-long" unless `truncate`, or where the template alone does not fit
  */
 export function encodePrompt(
   tokenizer: Tokenizer,
@@ -34,6 +34,13 @@ export function encodePrompt(
   const encode = (inner: string): number[] => tokenizer.encode(parts.prefix + inner + parts.suffix);
   const ids = encode(sentence);
   const { maxTokens } = options;
+  if (ids.length === 0) {
+    throw new InputError(
+      "empty-text",
+      `input[${options.index}]: no token: the text is empty, and neither the template nor the model adds one. ` +
+        "Leave it out, or use a template with words.",
+    );
+  }
   if (ids.length <= maxTokens) return { ids, truncatedTokens: 0 };
   const templateTokens = encode("").length;
   if (!options.truncate || templateTokens > maxTokens) throw tooLong(ids.length, templateTokens, options);

@@ -89,6 +89,13 @@ describe("a recipe from outside", () => {
     },
   );
 
+  test.each([
+    ["long", JSON.stringify("x".repeat(1e6)), /^r\.json: the template "x{199}… has 0 \{text\} slots/],
+    ["deep", "[".repeat(1e5) + "]".repeat(1e5), /^r\.json: "template" is nested too deep, but must be a string/],
+  ])("with a very %s value is refused in one readable line", (_, json, message) => {
+    expect(() => readRecipe({ template: JSON.parse(json) }, "r.json")).toThrow(message);
+  });
+
   test("of any JSON is a recipe or refused", () => {
     fc.assert(
       fc.property(fc.jsonValue(), (json) => {

@@ -97,11 +97,21 @@ export function readRecipe(json: unknown, where: string): RecipeOptions {
     }
     const [description, check] = fields[key as keyof Recipe];
     if (value !== undefined && !check(value)) {
-      throw new InputError("bad-recipe", `${where}: "${key}" is ${JSON.stringify(value)}, but must be ${description}.`);
+      throw new InputError("bad-recipe", `${where}: "${key}" is ${shown(value)}, but must be ${description}.`);
     }
   }
   if (typeof json.template === "string") resolveTemplate(json.template, where);
   return json as RecipeOptions;
+}
+
+/** The beginning of a value as JSON; "nested too deep" for what JSON.stringify gives up on. */
+function shown(value: unknown): string {
+  try {
+    const json = JSON.stringify(value);
+    return json.length > 200 ? `${json.slice(0, 200)}…` : json;
+  } catch {
+    return "nested too deep";
+  }
 }
 
 function resolveTemplate(template: string, where: string): string {
@@ -110,7 +120,7 @@ function resolveTemplate(template: string, where: string): string {
   if (slots === 1) return text;
   throw new InputError(
     "bad-template",
-    `${where}: the template ${JSON.stringify(template)} has ${slots} ${slot} slots, but must have one; or name one of ${Object.keys(templates).join(", ")}.`,
+    `${where}: the template ${shown(template)} has ${slots} ${slot} slots, but must have one; or name one of ${Object.keys(templates).join(", ")}.`,
   );
 }
 

@@ -77,6 +77,36 @@ describe("a tokenizer from files gives the ids of the Rust original", () => {
   });
 });
 
+describe("200 nasty texts get the ids of the Rust original", () => {
+  const nasty: { texts: string[]; ids: Record<string, number[][]> } = readFixture("nasty.json");
+  const expectNasty = (tokenizer: Tokenizer, name: string): void => {
+    nasty.texts.forEach((text, i) => {
+      expect(tokenizer.encode(text), JSON.stringify(text)).toEqual(nasty.ids[name]![i]);
+    });
+  };
+
+  test.each(Object.keys(nasty.ids))("%s, tokenizer.json", async (name) => {
+    const config = join(fixtures, name, "tokenizer_config.json");
+    const tokenizer = await loadTokenizer(
+      join(fixtures, name, "tokenizer.json"),
+      existsSync(config) ? config : undefined,
+    );
+    expectNasty(tokenizer, name);
+  });
+
+  test("opt, vocab.json and merges.txt", async () => {
+    const folder = join(fixtures, "opt");
+    expectNasty(await loadTokenizer(join(folder, "vocab.json"), join(folder, "tokenizer_config.json")), "opt");
+  });
+
+  test.each(["smollm", "qwen2"])("%s, from GGUF metadata", (name) => {
+    const metadata = { ...gpt2Metadata, "tokenizer.ggml.pre": name };
+    expectNasty(tokenizerFromGguf(metadata, "a.gguf"), name);
+  });
+
+  test("llama, from GGUF metadata", () => expectNasty(tokenizerFromGguf(llamaMetadata, "a.gguf"), "llama"));
+});
+
 describe("the token in front", () => {
   const front = (metadata: Record<string, unknown>): readonly number[] => tokenizerFromGguf(metadata, "a.gguf").bosIds;
 
@@ -143,6 +173,14 @@ describe("a damaged tokenizer.json is a ModelError with the file and advice", ()
     await writeFile(file(), content);
     await expect(loadTokenizer(file())).rejects.toThrow(ModelError);
     await expect(loadTokenizer(file())).rejects.toThrow(/tokenizer\.json: no tokenizer can be made of it: .*Download/);
+  });
+
+  test("a pattern of no known kind is refused, not left out", async () => {
+    const whole = readFixture("qwen2/tokenizer.json");
+    const [cut, bytes] = whole.pre_tokenizer.pretokenizers;
+    const pre_tokenizer = { type: "Sequence", pretokenizers: [{ ...cut, pattern: { Glob: "*" } }, bytes] };
+    await writeFile(file(), JSON.stringify({ ...whole, pre_tokenizer }));
+    await expect(loadTokenizer(file())).rejects.toThrow(/its pattern \{"Glob":"\*"\} is of no known kind/);
   });
 
   test("whatever the JSON, nothing else is thrown", async () => {

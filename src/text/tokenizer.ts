@@ -3,7 +3,7 @@ import { basename } from "node:path";
 import { ModelError } from "../errors.ts";
 import { type BpeTables, FastBpe, fillTokens, type Merges, rankTable } from "./fast-bpe.ts";
 import { ggufTokenizer } from "./gguf-tokenizer.ts";
-import { exactPreTokenizer, type TokenizerPart } from "./pre-tokenizers.ts";
+import { checkPatterns, exactPreTokenizer, type TokenizerPart } from "./pre-tokenizers.ts";
 import { Pipeline } from "./tokenizers-library.ts";
 import { readVocabularyFiles, tokenContent } from "./vocabulary-files.ts";
 
@@ -93,6 +93,7 @@ function createTokenizer({ json, config, tables, bosIds }: TokenizerSource): Tok
 
 /** The library's pipeline with exact cuts and, for BPE, our tables. */
 function createPipeline(json: TokenizerPart, config: TokenizerPart, tables: BpeTables | undefined): Pipeline {
+  for (const part of [json.normalizer, json.pre_tokenizer, json.decoder]) checkPatterns(part);
   const cuts = exactPreTokenizer(json.pre_tokenizer);
   const model = isObject(json.model) ? json.model : {};
   if (model.type !== "BPE") return new Pipeline({ ...json, pre_tokenizer: preTokenizerOf(cuts) }, config);
