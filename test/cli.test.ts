@@ -1,14 +1,19 @@
+import { execFileSync } from "node:child_process";
 import { EventEmitter } from "node:events";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { constants } from "node:fs";
+import { mkdtemp, open, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable, Writable } from "node:stream";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { CliDependencies } from "../src/cli/context.ts";
+import { exitCodes } from "../src/cli/exit-codes.ts";
 import { runCli } from "../src/cli/program.ts";
+
 import type { EmbeddingModel, EmbedOptions, StreamedEmbedding } from "../src/embed/embedding-model.ts";
 import type { LoadOptions } from "../src/embed/load.ts";
 import { InputError, ModelError } from "../src/errors.ts";
+import { defaultBatchTokens } from "../src/text/batch.ts";
 
 let folder: string;
 beforeEach(async () => {
@@ -150,7 +155,7 @@ describe("embed", () => {
       [4, 1],
     ]);
     expect(out.split("\n")[0]).toBe('{"index":0,"embedding":[1,1,1]}');
-    expect(err).toMatch(/^smollm2-135m loaded in \d+\.\d s · 5 sentences · [\d,.]+ sentences\/s\n$/);
+    expect(err).toMatch(/^smollm2-135m \(stored weights\) loaded in \d+\.\d s · 5 sentences · [\d,.]+ sentences\/s\n$/);
     expect(loads[0]?.model).toBe("smollm2-135m");
     expect(model.closed).toBe(true);
   });
@@ -211,6 +216,15 @@ describe("embed", () => {
     });
   });
 
+  test("a recipe file may begin with a byte order mark, but must be UTF-8", async () => {
+    const file = join(folder, "recipe.json");
+    await writeFile(file, '\ufeff{"template":"x {text}"}');
+    expect(await oneword(["embed", "a", "--recipe", file])).toMatchObject({ exitCode: 0 });
+    await writeFile(file, Buffer.from('{"template":"\xff {text}"}', "latin1"));
+    const { exitCode, err } = await oneword(["embed", "a", "--recipe", file]);
+    expect([exitCode, err]).toEqual([1, expect.stringMatching(/^oneword: .*recipe\.json: not JSON in UTF-8/)]);
+  });
+
   test("a recipe for a local model needs --model", async () => {
     const file = join(folder, "recipe.json");
     await writeFile(file, '{"model":"sha256:00"}');
@@ -249,6 +263,18 @@ describe("embed", () => {
       expect((await readFile(file)).toString("latin1").startsWith(start)).toBe(true);
     },
   );
+
+  test("npy into a named pipe is wrong use, found out before the model is loaded", async () => {
+    const pipe = join(folder, "v.npy");
+    execFileSync("mkfifo", [pipe]);
+    const reader = await open(pipe, constants.O_RDONLY | constants.O_NONBLOCK);
+    const { exitCode, err, loads } = await oneword(["embed", "a", "--output", pipe]);
+    await reader.close();
+    expect([exitCode, loads.length]).toEqual([2, 0]);
+    expect(err).toMatch(
+      /^oneword: --output .*v\.npy: npy is completed at its beginning, so it cannot go into a pipe\./,
+    );
+  });
 
   test("rows before an error stay on stdout; a file is not made", async () => {
     const vector = (text: string) => [text === "bad" ? Number.NaN : 1, 0, 0];
@@ -293,7 +319,7 @@ describe("embed", () => {
     ],
     [["embed", "a", "--batch-tokens", "1e3"], /whole number over 0/],
     [["embed", "a", "--layer", "-1"], /last or a whole number from 0/],
-    [["embed", "a", "--precision", "int8"], /Allowed choices are float32, stored/],
+    [["embed", "a", "--precision", "int7"], /Allowed choices are stored, float32, int8, int4, nf4/],
     [["embed", "a", "--nope"], /unknown option '--nope'/],
     [["embed", "a", "--format", "npy"], /binary and needs a file/],
     [["embed", "a", "--output", "v.txt"], /names no format\. Add --format jsonl\|csv\|npy\|parquet/],
@@ -374,7 +400,11 @@ describe("embed", () => {
       for (let turn = 0; turn < 100 && (flags.length > 0 || stdout.text === ""); turn++) {
         await new Promise((resolve) => setTimeout(resolve, 1));
       }
+      let others = 0; // signal-exit ends the process if its own listener is alone
+      signals.once(name, () => (others = signals.listenerCount(name)));
       signals.emit(name);
+      expect(others).toBe(1);
+      await new Promise((resolve) => setImmediate(resolve));
       expect(signals.listenerCount("SIGINT") + signals.listenerCount("SIGTERM")).toBe(0); // a second one is the system's
       const { exitCode, err, model } = await running;
       expect([exitCode, err, model.closed]).toEqual([code, `oneword: ${word}\n`, true]);
@@ -395,7 +425,7 @@ describe("embed", () => {
     };
     await oneword(["embed"], { stderr, model: slow, stdin: Object.assign(Readable.from(waits()), { isTTY: false }) });
     expect(stderr.text).toMatch(/\d sentences · [\d.]+ sentences\/s\r/);
-    expect(stderr.text.split("\r\x1b[K").at(-1)).toMatch(/^smollm2-135m loaded in/);
+    expect(stderr.text.split("\r\x1b[K").at(-1)).toMatch(/^smollm2-135m \(stored weights\) loaded in/);
   });
 });
 
@@ -437,6 +467,15 @@ describe("similarity", () => {
         [0.6, 1],
       ],
     });
+  });
+
+  test.each([
+    ["", /^oneword: no text has no similarity\. Give at least two/m],
+    ["a\n", /^oneword: one text alone has no similarity\. Give at least two/m],
+  ])("of a standard input of %j is wrong use, not an empty matrix", async (input, message) => {
+    const { exitCode, out, err } = await oneword(["similarity"], { input, model: model() });
+    expect([exitCode, out]).toEqual([2, ""]);
+    expect(err).toMatch(message);
   });
 
   test("a vector with NaN is an error", async () => {
@@ -488,6 +527,21 @@ describe("help and errors", () => {
       expect(out).toMatch(/130 {2}interrupted/);
     },
   );
+
+  test("docs/cli.md has every flag and every exit code", async () => {
+    const docs = await readFile(new URL("../docs/cli.md", import.meta.url), "utf8");
+    for (const command of ["embed", "similarity", "pull", "models"]) {
+      const { out } = await oneword([command, "--help"]);
+      for (const [, flag] of out.matchAll(/^ {2}(?:-\w, )?(--[\w-]+)/gm)) {
+        if (flag !== "--help") expect(docs, command).toContain(flag);
+      }
+    }
+    for (const code of Object.values(exitCodes)) expect(docs).toMatch(new RegExp(`^\\| ${code} \\|`, "m"));
+  });
+
+  test("--help names the batch budget that a model has by default", async () => {
+    expect((await oneword(["embed", "--help"])).out).toContain(`(default: ${defaultBatchTokens})`);
+  });
 
   test("--version prints the package's version", async () => {
     const { version } = JSON.parse(await readFile(new URL("../package.json", import.meta.url), "utf8"));

@@ -29,6 +29,11 @@ export async function runEmbed(texts: readonly string[], flags: EmbedFlags, cont
   if (!flags.quiet) hintAtFiles(texts, context);
   const sink = flags.output === undefined ? stdoutSink(context.stdout) : await openOutputFile(flags.output);
   try {
+    if (format === "npy" && !sink.patch) {
+      throw new UsageError(
+        `--output ${flags.output}: npy is completed at its beginning, so it cannot go into a pipe. Name a file.`,
+      );
+    }
     const { model, loaded } = await loadModel(flags, context);
     try {
       await embedInto(sink, format, model, source, { flags, context, loaded });

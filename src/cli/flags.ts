@@ -54,7 +54,7 @@ export function addModelFlags(command: Command): Command {
     .option("--threads <count>", "threads of one operator (default: one for each physical core)", parsePositive)
     .option(
       "--batch-tokens <count>",
-      `most tokens of one run of the model (default: ${defaultBatchTokens})`,
+      `most tokens of one run of the model (default: ${defaultBatchTokens}); less takes less memory`,
       parsePositive,
     )
     .option("--truncate", "shorten a text that does not fit, and say how many were (default: an error)")

@@ -11,7 +11,7 @@ import { downloadProgress } from "./progress.ts";
 
 export interface LoadedModel {
   readonly model: EmbeddingModel;
-  /** `smollm2-135m loaded in 0.8 s`; the time of a download is not in it. */
+  /** `smollm2-135m (stored weights) loaded in 0.8 s`; the time of a download is not in it. */
   readonly loaded: string;
 }
 
@@ -24,7 +24,7 @@ export async function loadModel(flags: ModelFlags, context: CliContext): Promise
   try {
     const model = await context.load(name, loadOptions(flags, fromFile, context.signal, downloads.onProgress));
     const seconds = (performance.now() - (downloads.lastAt() ?? startedAt)) / 1000;
-    return { model, loaded: `${model.name} loaded in ${seconds.toFixed(1)} s` };
+    return { model, loaded: `${model.name} (${model.recipe.precision} weights) loaded in ${seconds.toFixed(1)} s` };
   } finally {
     downloads.stop();
   }
@@ -65,12 +65,12 @@ export function embedOptions(flags: ModelFlags, signal: AbortSignal): EmbedOptio
 
 async function readRecipeFile(file: string): Promise<RecipeOptions> {
   await checkTextFile(file);
-  const text = await readFile(file, "utf8");
+  const bytes = await readFile(file);
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)); // which takes a byte order mark away
   } catch (cause) {
-    throw new InputError("bad-recipe", `${file}: not JSON (${(cause as Error).message}).`, { cause });
+    throw new InputError("bad-recipe", `${file}: not JSON in UTF-8 (${(cause as Error).message}).`, { cause });
   }
   return readRecipe(json, file);
 }

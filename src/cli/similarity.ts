@@ -25,13 +25,13 @@ export async function runSimilarity(
   context: CliContext,
 ): Promise<void> {
   const isPair = texts.length === 2 && flags.file === undefined && flags.format === undefined;
-  if (texts.length === 1 && flags.file === undefined)
-    throw new UsageError("one text alone. Give at least two, or --file.");
+  if (texts.length === 1 && flags.file === undefined) throw tooFewTexts(1);
   const source = await planTexts(texts, flags, context);
   if (!flags.quiet) hintAtFiles(texts, context);
   const { model, loaded } = await loadModel(flags, context);
   try {
     const rows = await embedAll(source, model, { flags, context, loaded });
+    if (rows.length < 2) throw tooFewTexts(rows.length);
     if (isPair)
       await writeTo(context.stdout, `${cosineText(cosineSimilarity(rows[0]!.embedding, rows[1]!.embedding))}\n`);
     else for await (const part of matrixText(rows, flags.format ?? "text")) await writeTo(context.stdout, part);
@@ -39,6 +39,11 @@ export async function runSimilarity(
     await model.close();
   }
 }
+
+const tooFewTexts = (count: number): UsageError =>
+  new UsageError(
+    `${count === 0 ? "no text" : "one text alone"} has no similarity. Give at least two, or a --file of them.`,
+  );
 
 async function embedAll(
   source: AsyncIterable<string>,

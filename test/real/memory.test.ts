@@ -1,0 +1,38 @@
+import { execFile } from "node:child_process";
+import { statSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { promisify } from "node:util";
+import { expect, test } from "vitest";
+import { resolveModel } from "../../src/files/resolve-model.ts";
+
+/** Loads in a process of its own and prints its largest resident size in kB, as the kernel counted it. */
+const script = `
+  import { readFileSync } from "node:fs";
+  import { load } from ${JSON.stringify(resolve(import.meta.dirname, "../../dist/index.js"))};
+  const [what, file, cacheDir] = process.argv.slice(-3);
+  const model = await load(file, { precision: "stored", ...(what === "prepare" ? { cacheDir } : {}) });
+  if (what === "embed") await model.embed(["A jockey riding a horse."]);
+  console.log(/VmHWM:\\s+(\\d+) kB/.exec(readFileSync("/proc/self/status", "utf8"))[1]);
+  await model.close();
+`;
+
+const isLinux = process.platform === "linux";
+
+test.skipIf(!isLinux).each(["prepare", "load", "embed"])(
+  "the default model, stored, takes less than its file and 300 MB of memory to %s",
+  async (what) => {
+    const { weights } = await resolveModel("smollm2-135m");
+    const node = promisify(execFile);
+    const cacheDir = await mkdtemp(join(tmpdir(), "oneword-memory-"));
+    const run = (purpose: string) =>
+      node(process.execPath, ["--input-type=module", "--eval", script, purpose, weights.file, cacheDir]);
+    if (what !== "prepare") await run("load"); // prepares the weights where they are not yet
+    const { stdout } = await run(what);
+    await rm(cacheDir, { recursive: true });
+    const peakBytes = Number(stdout.trim()) * 1024;
+    expect(peakBytes).toBeGreaterThan(50e6); // the measurement itself works
+    expect(peakBytes).toBeLessThan(statSync(weights.file).size + 300e6);
+  },
+);
