@@ -1,6 +1,6 @@
 import { InternalError } from "../errors.ts";
 import { float32Constant, type Value } from "./graph.ts";
-import { add } from "./ops/elementwise.ts";
+import { add, isFloat } from "./ops/elementwise.ts";
 import { sumToShape } from "./ops/reduce.ts";
 
 /** A value, and the gradient of the loss by it. */
@@ -24,9 +24,10 @@ export const lossSeed = (loss: Value): Seed => ({ value: loss, grad: float32Cons
 export function differentiate(seeds: readonly Seed[], parameters: readonly Value[]): Value[] {
   const { graph } = seeds[0]!.value;
   const nodes = [...graph.nodes];
-  const active = new Set(parameters); // values that a parameter flows into
-  for (const node of nodes) {
-    if (node.inputs.some((input) => input && active.has(input))) for (const output of node.outputs) active.add(output);
+  const active = new Set(parameters); // values that a parameter flows into; whole numbers, such as sizes, are constants
+  for (const { inputs, outputs } of nodes) {
+    if (!inputs.some((input) => input && active.has(input))) continue;
+    for (const output of outputs) if (isFloat(output.type)) active.add(output);
   }
   const grads = new Map<Value, Value>();
   const accumulate = (value: Value, grad: Value): void => {

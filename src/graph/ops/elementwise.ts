@@ -123,7 +123,7 @@ const identityOp = defineOp("Identity", { infer: sameAsFirst, gradient: () => [n
 /** x as a constant: nothing flows back through it. ONNX Identity-21. */
 export const stopGradient = (x: Value): Value => single(identityOp([x]));
 
-const isFloat = (type: ElementType): boolean => ["float32", "float16", "bfloat16"].includes(type);
+export const isFloat = (type: ElementType): boolean => ["float32", "float16", "bfloat16"].includes(type);
 
 /** Changes the element type. ONNX Cast-21. */
 export function cast(x: Value, to: ElementType): Value {
