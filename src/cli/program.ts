@@ -12,6 +12,7 @@ import { type ModelsFlags, runModels } from "./models.ts";
 import { type PullFlags, runPull } from "./pull.ts";
 import { reportError } from "./report-error.ts";
 import { runSimilarity, type SimilarityFlags } from "./similarity.ts";
+import { addTrainFlags, type TrainFlags } from "./train-flags.ts";
 
 /**
  * Runs one command line, without the program's own name in front.
@@ -56,6 +57,7 @@ function buildProgram(context: CliContext): Command {
   addEmbed(program, context);
   addSimilarity(program, context);
   addEval(program, context);
+  addTrain(program, context);
   addPull(program, context);
   addModels(program, context);
   return program;
@@ -124,6 +126,21 @@ function addEval(program: Command, context: CliContext): void {
   addModelFlags(command)
     .addHelpText("after", `\nExample:\n  $ oneword eval --tasks stsb-dev\n${exitCodeHelp}`)
     .action(async (flags: EvalFlags) => (await import("./eval.ts")).runEval(flags, context));
+}
+
+function addTrain(program: Command, context: CliContext): void {
+  const command = program
+    .command("train")
+    .description("Train a LoRA adapter on examples: texts, one that belongs to each, perhaps one that contradicts it.");
+  addTrainFlags(command)
+    .addHelpText(
+      "after",
+      `
+Example:
+  $ oneword train --data triples.tsv.gz --output adapter --batch-size 64 --micro-batch-tokens batch
+${exitCodeHelp}`,
+    )
+    .action(async (flags: TrainFlags) => (await import("./train.ts")).runTrain(flags, context));
 }
 
 function addPull(program: Command, context: CliContext): void {

@@ -135,6 +135,7 @@ const cases: readonly Case[] = [
 const withoutGradient = [
   "LessOrEqual",
   "Equal",
+  "Mod",
   "Sign",
   "Identity",
   "MatMulNBits",

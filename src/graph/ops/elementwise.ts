@@ -62,6 +62,10 @@ const equalOp = defineOp("Equal", comparison);
 /** a = b, element by element. ONNX Equal-19. */
 export const equal = (a: Value, b: Value): Value => single(equalOp([a, b]));
 
+const modOp = defineOp("Mod", { infer: broadcastInputs, gradient: null });
+/** Remainder of whole numbers, with the sign of b. ONNX Mod-13. */
+export const mod = (a: Value, b: Value): Value => single(modOp([a, b]));
+
 const negOp = defineOp(
   "Neg",
   unary((_x, dy) => neg(dy)),
