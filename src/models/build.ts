@@ -4,6 +4,7 @@ import { gather, range, reshape, sizes } from "../graph/ops/shape-ops.ts";
 import type { Architecture } from "./architecture.ts";
 import type { AttentionContext, KeyValues } from "./attention.ts";
 import type { DecoderConfig } from "./config.ts";
+import type { LoraSource } from "./lora.ts";
 import { causalMask, headGrid, lastPositions, lastTokenMask, rotateAt } from "./token-layout.ts";
 import { type Checkpoint, type Observer, Weights } from "./weights.ts";
 
@@ -30,6 +31,11 @@ export interface InferenceGraph {
   readonly headDim: number;
 }
 
+export interface InferenceHooks {
+  readonly observer?: (graph: Graph) => Observer;
+  readonly lora?: (graph: Graph) => LoraSource;
+}
+
 /**
  * Writes the inference graph.
  *
@@ -41,7 +47,7 @@ export interface InferenceGraph {
  *
  * @param layer  hidden state to read, 0 the token embeddings, numLayers or "last" the last layer after the final norm;
  *               layers above it are not in the graph, and the topmost works for the last tokens only
- * @param observer  may add outputs for the inputs of linear weights
+ * @param hooks  an observer may add outputs for the inputs of linear weights; lora says what adapters add to them
  * @throws ModelError for a missing or misshapen tensor, InputError "bad-option" for a layer the model lacks
  */
 export function buildInferenceGraph(
@@ -49,11 +55,11 @@ export function buildInferenceGraph(
   config: DecoderConfig,
   checkpoint: Checkpoint,
   layer: number | "last" = "last",
-  { observer }: { readonly observer?: (graph: Graph) => Observer } = {},
+  { observer, lora }: InferenceHooks = {},
 ): InferenceGraph {
   const depth = readDepth(layer, config);
   const graph = new Graph();
-  const weights = new Weights(graph, checkpoint, observer?.(graph));
+  const weights = new Weights(graph, checkpoint, { observer: observer?.(graph), lora: lora?.(graph) });
   const inputIds = graph.input(graphNames.inputIds, "int64", ["tokens"]);
   const positionIds = graph.input(graphNames.positionIds, "int64", ["tokens"]);
   const gridIndex = graph.input(graphNames.gridIndex, "int64", ["batch", "length"]);
@@ -74,17 +80,26 @@ export function buildInferenceGraph(
   return { graph, layers: depth, numKeyValueHeads: config.numKeyValueHeads, headDim: config.headDim };
 }
 
-function readDepth(layer: number | "last", config: DecoderConfig): number {
+/** Number of layers up to the one that is read. */
+export function readDepth(layer: number | "last", config: DecoderConfig): number {
   const depth = layer === "last" ? config.numLayers : layer;
   if (Number.isInteger(depth) && depth >= 0 && depth <= config.numLayers) return depth;
   throw new InputError("bad-option", `layer ${layer}: the model has layers 0 to ${config.numLayers}, or "last".`);
 }
 
-type SharedContext = Omit<AttentionContext, "past" | "present">;
+export type SharedContext = Omit<AttentionContext, "past" | "present">;
+
+/** Where the tokens of a batch are: see buildInferenceGraph. */
+export interface LayoutInputs {
+  readonly positionIds: Value;
+  readonly gridIndex: Value;
+  readonly tokenCell: Value;
+  readonly lastToken: Value;
+}
 
 /** What attention needs, once for layers that work for every token and once for the topmost. */
-function attentionContexts(
-  inputs: { positionIds: Value; gridIndex: Value; tokenCell: Value; lastToken: Value },
+export function attentionContexts(
+  inputs: LayoutInputs,
   config: DecoderConfig,
   last: (rows: Value) => Value,
 ): { allTokens: SharedContext; lastToken: SharedContext } {

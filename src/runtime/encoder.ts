@@ -86,7 +86,7 @@ function pastFeeds(
 }
 
 /** Lays sequences one after the other and says where each token is in the padded grid; see buildInferenceGraph. */
-function layoutFeeds(sequences: readonly ArrayLike<number>[], pastLength: number): Record<string, Tensor> {
+export function layoutFeeds(sequences: readonly ArrayLike<number>[], pastLength: number): Record<string, Tensor> {
   const tokens = sequences.reduce((sum, ids) => sum + ids.length, 0);
   const length = sequences.reduce((longest, ids) => Math.max(longest, ids.length), 0);
   const inputIds = new BigInt64Array(tokens);
