@@ -15,6 +15,7 @@ export const graphNames = {
   tokenCell: "token_cell",
   lastToken: "last_token",
   embedding: "embedding",
+  state: (layer: number) => `state.${layer}`,
   pastKey: (layer: number) => `past.${layer}.key`,
   pastValue: (layer: number) => `past.${layer}.value`,
   presentKey: (layer: number) => `present.${layer}.key`,
@@ -30,6 +31,11 @@ export interface InferenceGraph {
   readonly headDim: number;
 }
 
+export interface GraphOptions {
+  readonly observer?: (graph: Graph) => Observer;
+  readonly alsoRead?: readonly number[];
+}
+
 /**
  * Writes the inference graph.
  *
@@ -41,6 +47,7 @@ export interface InferenceGraph {
  *
  * @param layer  hidden state to read, 0 the token embeddings, numLayers or "last" the last layer after the final norm;
  *               layers above it are not in the graph, and the topmost works for the last tokens only
+ * @param alsoRead  earlier layers whose last token's hidden state is an output too, state.<layer> [batch, hiddenSize]
  * @param observer  may add outputs for the inputs of linear weights
  * @throws ModelError for a missing or misshapen tensor, InputError "bad-option" for a layer the model lacks
  */
@@ -49,7 +56,7 @@ export function buildInferenceGraph(
   config: DecoderConfig,
   checkpoint: Checkpoint,
   layer: number | "last" = "last",
-  { observer }: { readonly observer?: (graph: Graph) => Observer } = {},
+  { observer, alsoRead = [] }: GraphOptions = {},
 ): InferenceGraph {
   const depth = readDepth(layer, config);
   const graph = new Graph();
@@ -65,6 +72,7 @@ export function buildInferenceGraph(
   if (depth === 0) hidden = last(hidden);
   const contexts = depth > 0 ? attentionContexts({ positionIds, gridIndex, tokenCell, lastToken }, config, last) : null;
   for (let i = 0; i < depth; i++) {
+    if (alsoRead.includes(i)) graph.output(last(hidden), graphNames.state(i));
     const kind = i === depth - 1 ? "lastToken" : "allTokens";
     const context = { ...contexts![kind], ...cachedKeyValues(graph, config, i) };
     hidden = architecture.layer(weights.at(architecture.layerScope(i)), hidden, context, config);
