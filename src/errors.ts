@@ -15,9 +15,11 @@ export abstract class OnewordError extends Error {
 export type InputErrorCode =
   | "aborted"
   | "bad-option"
+  | "bad-row"
   | "bad-recipe"
   | "bad-template"
   | "closed"
+  | "data-not-found"
   | "empty-text"
   | "file-not-found"
   | "not-utf8"

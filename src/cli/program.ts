@@ -3,6 +3,7 @@ import { Command, Option } from "commander";
 import { vectorFormats } from "../files/vector-writer.ts";
 import type { CliContext, CliDependencies } from "./context.ts";
 import { type EmbedFlags, runEmbed } from "./embed.ts";
+import type { EvalFlags } from "./eval.ts";
 import { exitCodeHelp, exitCodes } from "./exit-codes.ts";
 import { addModelFlags, addTextFlags } from "./flags.ts";
 import { listenForInterrupt } from "./interrupt.ts";
@@ -54,6 +55,7 @@ function buildProgram(context: CliContext): Command {
     .addHelpText("after", `\nExample:\n  $ oneword embed "A jockey riding a horse."\n${exitCodeHelp}`);
   addEmbed(program, context);
   addSimilarity(program, context);
+  addEval(program, context);
   addPull(program, context);
   addModels(program, context);
   return program;
@@ -111,6 +113,17 @@ Examples:
 ${exitCodeHelp}`,
     )
     .action((texts: string[], flags: SimilarityFlags) => runSimilarity(texts, flags, context));
+}
+
+function addEval(program: Command, context: CliContext): void {
+  const command = program
+    .command("eval")
+    .description("How good a model with a recipe is: the literature's numbers on its test sets.")
+    .option("--tasks <list>", "sts, transfer, all, or sets by name with commas between", "sts")
+    .option("--data <folder>", "folder with the sets (default: what oneword data pull fetched)");
+  addModelFlags(command)
+    .addHelpText("after", `\nExample:\n  $ oneword eval --tasks stsb-dev\n${exitCodeHelp}`)
+    .action(async (flags: EvalFlags) => (await import("./eval.ts")).runEval(flags, context));
 }
 
 function addPull(program: Command, context: CliContext): void {

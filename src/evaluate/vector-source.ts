@@ -1,0 +1,33 @@
+import type { EmbeddingModel, EmbedOptions } from "../embed/embedding-model.ts";
+
+export interface SourcedVector {
+  /** [hiddenSize] */
+  readonly embedding: Float32Array;
+  /** Whether only a part of the text is in it. */
+  readonly isTruncated: boolean;
+}
+
+/** Whatever turns texts into vectors: a model here, a server, a file. */
+export interface VectorSource {
+  readonly name: string;
+  /** Names everything a vector depends on besides its text; null where that is unknown, so that nothing is kept. */
+  readonly id: string | null;
+  /** @returns one vector for each text, in order */
+  embed(texts: readonly string[], signal?: AbortSignal): Promise<SourcedVector[]>;
+}
+
+/** The model itself as a source. */
+export function modelSource(model: EmbeddingModel, options: Omit<EmbedOptions, "signal"> = {}): VectorSource {
+  return {
+    name: model.name,
+    id: model.recipeId,
+    async embed(texts, signal) {
+      const vectors: SourcedVector[] = [];
+      const stream = model.embedStream(texts, { ...options, ...(signal ? { signal } : {}) });
+      for await (const { embedding, truncatedTokens } of stream) {
+        vectors.push({ embedding, isTruncated: truncatedTokens > 0 });
+      }
+      return vectors;
+    },
+  };
+}

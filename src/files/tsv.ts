@@ -1,0 +1,87 @@
+import { createReadStream } from "node:fs";
+import { stat } from "node:fs/promises";
+import { pipeline, type Readable, Transform } from "node:stream";
+import { createGunzip } from "node:zlib";
+import { InputError } from "../errors.ts";
+import { checkTextFile, readTextLines } from "./text-lines.ts";
+
+/** One line, cut at its tabs. No quoting: a `"` is a plain character. */
+export interface TsvRow {
+  readonly fields: readonly string[];
+  /** `file:line`, for messages. */
+  readonly where: string;
+}
+
+export interface TsvOptions {
+  /** Old corpora come in latin1; utf8 by default. */
+  readonly encoding?: "utf8" | "latin1";
+}
+
+/** `file`, or the same packed as `file.gz`, whichever is there; undefined for neither. */
+export async function findPacked(file: string): Promise<string | undefined> {
+  for (const candidate of [file, `${file}.gz`]) {
+    if ((await stat(candidate).catch(() => null))?.isFile()) return candidate;
+  }
+  return undefined;
+}
+
+/**
+ * Rows of a tab-separated file, unpacked where its name ends in `.gz`.
+ * @throws InputError "file-not-found" for a file that cannot be read or unpacked, "not-utf8" with the line
+ */
+export async function* readTsv(file: string, options: TsvOptions = {}): AsyncGenerator<TsvRow, void, undefined> {
+  for await (const { text, lineNumber } of readTextLines(await openText(file, options), file)) {
+    yield { fields: text.split("\t"), where: `${file}:${lineNumber}` };
+  }
+}
+
+/**
+ * The same for a file whose first line names the columns.
+ * @returns rows with at least as many fields as the header; more are an error
+ * @throws InputError "bad-row" for a missing column, or a row with another number of fields than the header
+ */
+export async function* readTsvColumns(
+  file: string,
+  columns: readonly string[],
+): AsyncGenerator<TsvRow, void, undefined> {
+  let places: number[] | undefined;
+  let width = 0;
+  for await (const { fields, where } of readTsv(file)) {
+    if (!places) {
+      width = fields.length;
+      places = columns.map((column) => columnPlace(fields, column, where));
+    } else if (fields.length !== width) {
+      throw new InputError(
+        "bad-row",
+        `${where}: ${fields.length} fields, but the header has ${width}. Check the tabs.`,
+      );
+    } else yield { fields: places.map((place) => fields[place]!), where };
+  }
+  if (!places) throw new InputError("bad-row", `${file}: is empty; its first line must name ${columns.join(", ")}.`);
+}
+
+function columnPlace(header: readonly string[], column: string, where: string): number {
+  const place = header.indexOf(column);
+  if (place >= 0) return place;
+  throw new InputError("bad-row", `${where}: the header has no column "${column}"; it has ${header.join(", ")}.`);
+}
+
+/** A field that must be a number. @throws InputError "bad-row" */
+export function numberField(field: string | undefined, name: string, where: string): number {
+  const value = field === undefined || field.trim() === "" ? Number.NaN : Number(field);
+  if (Number.isFinite(value)) return value;
+  throw new InputError("bad-row", `${where}: the ${name} is ${JSON.stringify(field ?? "")}, but must be a number.`);
+}
+
+async function openText(file: string, { encoding = "utf8" }: TsvOptions): Promise<Readable> {
+  await checkTextFile(file);
+  const steps = [...(file.endsWith(".gz") ? [createGunzip()] : []), ...(encoding === "latin1" ? [fromLatin1()] : [])];
+  const source: Readable = createReadStream(file, { highWaterMark: 256 * 1024 });
+  return steps.reduce((from, step) => pipeline(from, step, () => {}), source); // a failure ends the last one with it
+}
+
+function fromLatin1(): Transform {
+  return new Transform({
+    transform: (chunk: Buffer, _encoding, done) => done(null, Buffer.from(chunk.toString("latin1"))),
+  });
+}
