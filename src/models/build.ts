@@ -1,6 +1,9 @@
 import { InputError } from "../errors.ts";
 import { Graph, type Value } from "../graph/graph.ts";
 import { gather, range, reshape, sizes } from "../graph/ops/shape-ops.ts";
+import { nameOutputs } from "../graph/rewrite/name-outputs.ts";
+import { prune } from "../graph/rewrite/prune.ts";
+import { fuseSkipNorm } from "../graph/rewrite/skip-norm.ts";
 import type { Architecture } from "./architecture.ts";
 import type { AttentionContext, KeyValues } from "./attention.ts";
 import type { DecoderConfig } from "./config.ts";
@@ -82,6 +85,9 @@ export function buildInferenceGraph(
   }
   if (depth === config.numLayers) hidden = architecture.finalNorm(weights, hidden, config);
   graph.output(hidden, graphNames.embedding);
+  fuseSkipNorm(graph);
+  nameOutputs(graph);
+  prune(graph);
   return { graph, layers: depth, numKeyValueHeads: config.numKeyValueHeads, headDim: config.headDim };
 }
 
