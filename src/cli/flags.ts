@@ -15,6 +15,7 @@ export interface ModelFlags {
   readonly layer?: number | "last";
   readonly device?: Device;
   readonly threads?: number;
+  readonly workers?: number;
   readonly batchTokens?: number;
   readonly truncate?: boolean;
   readonly offline?: boolean;
@@ -52,6 +53,11 @@ export function addModelFlags(command: Command): Command {
       ),
     )
     .option("--threads <count>", "threads of one operator (default: one for each physical core)", parsePositive)
+    .option(
+      "--workers <count>",
+      "threads that each hold the model and run it by themselves (default: 1); for many texts",
+      parsePositive,
+    )
     .option(
       "--batch-tokens <count>",
       `most tokens of one run of the model (default: ${defaultBatchTokens}); less takes less memory`,

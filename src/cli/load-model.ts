@@ -47,6 +47,7 @@ function loadOptions(
     ...(flags.precision === undefined ? {} : { precision: flags.precision }),
     ...(flags.device === undefined ? {} : { device: flags.device }),
     ...(flags.threads === undefined ? {} : { threads: flags.threads }),
+    ...(flags.workers === undefined ? {} : { workers: flags.workers }),
     offline: flags.offline === true,
     signal,
     onProgress,

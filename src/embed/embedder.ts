@@ -77,7 +77,7 @@ export class Embedder implements EmbeddingModel {
   }
 
   async embed(texts: readonly string[], options: EmbedOptions = {}): Promise<Float32Array[]> {
-    const results = await this.#embedWindow(texts, 0, options);
+    const results = await this.embedWindow(texts, 0, options);
     return results.map(({ embedding }) => embedding);
   }
 
@@ -90,11 +90,11 @@ export class Embedder implements EmbeddingModel {
     for await (const text of texts) {
       window.push(text);
       if (window.length < windowTexts) continue;
-      yield* await this.#embedWindow(window, done, options);
+      yield* await this.embedWindow(window, done, options);
       done += window.length;
       window = [];
     }
-    if (window.length > 0) yield* await this.#embedWindow(window, done, options);
+    if (window.length > 0) yield* await this.embedWindow(window, done, options);
   }
 
   async embedTokens(
@@ -123,8 +123,11 @@ export class Embedder implements EmbeddingModel {
     await this.close();
   }
 
-  /** Texts of one window: sorted, batched, equal ones run once, and back in their order. */
-  async #embedWindow(texts: readonly string[], start: number, options: EmbedOptions): Promise<StreamedEmbedding[]> {
+  /**
+   * Texts of one window: sorted, batched, equal ones run once, and back in their order.
+   * @param start  index of the first, for results and errors
+   */
+  async embedWindow(texts: readonly string[], start: number, options: EmbedOptions): Promise<StreamedEmbedding[]> {
     checkBatchTokens(options.batchTokens);
     const encoder = await this.#encoder(this.recipe.layer);
     const { unique, of } = uniqueIndex(texts);

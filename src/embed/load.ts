@@ -26,6 +26,11 @@ export interface LoadOptions {
   readonly precision?: Precision;
   /** Threads of one operator; by default one for each physical core. */
   readonly threads?: number;
+  /**
+   * Threads that each hold the model and run it by themselves, with one thread for an operator unless `threads` says more;
+   * 1 by default. For many texts on many cores, or on cores that other work shares.
+   */
+  readonly workers?: number;
   /** Where to compute: `cpu` (default), or `cuda`, `webgpu`, `coreml`, `dml` where the installed runtime has it. */
   readonly device?: Device;
   /** Never touch the network. */
@@ -41,7 +46,18 @@ export interface LoadOptions {
  * @param model  a known name (`smollm2-135m`), a folder, a .gguf file or a hub id (`facebook/opt-1.3b`)
  * @throws ModelError for files that are missing, damaged or of an unknown architecture; InputError for bad options
  */
-export async function load(model = "smollm2-135m", options: LoadOptions = {}): Promise<EmbeddingModel> {
+export async function load(model?: string, options: LoadOptions = {}): Promise<EmbeddingModel> {
+  const { workers = 1 } = options;
+  if (!(Number.isInteger(workers) && workers > 0)) {
+    throw new InputError("bad-option", `workers is ${workers}; it must be a whole number over 0.`);
+  }
+  if (workers === 1) return loadEmbedder(model, options);
+  const { WorkerPool } = await import("./worker-pool.ts"); // most need none
+  return WorkerPool.create(model, options);
+}
+
+/** The model in this thread. */
+export async function loadEmbedder(model = "smollm2-135m", options: LoadOptions = {}): Promise<Embedder> {
   if (options.threads !== undefined && !(Number.isInteger(options.threads) && options.threads > 0)) {
     throw new InputError("bad-option", `threads is ${options.threads}; it must be a whole number over 0.`);
   }
