@@ -42,6 +42,6 @@ export async function openTrainingModel(options: TrainOptions, signal?: AbortSig
     devPrompts: createPromptEncoder(tokenizer, recipe, config.maxPositions),
     identity: files.identity,
     adapterConfig: { rank, alpha, dropout, targets, baseModel: files.name },
-    session: { device, ...(threads === null ? {} : { threads }) },
+    session: { device, spins: false, ...(threads === null ? {} : { threads }) },
   };
 }
