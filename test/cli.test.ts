@@ -77,6 +77,7 @@ function fakeModel(options: FakeModelOptions = {}): EmbeddingModel & { closed: b
       adapter: null,
     },
     recipeId: "fake",
+    statistics: { runs: 0, sequences: 0, tokens: 0, cells: 0, runtimeMs: 0 },
     embed: async (texts: readonly string[]) => texts.map(row),
     embedStream,
     embedTokens: async () => [],
@@ -518,7 +519,7 @@ describe("pull and models", () => {
 });
 
 describe("help and errors", () => {
-  test.each([[[]], [["embed"]], [["similarity"]], [["pull"]], [["models"]]])(
+  test.each([[[]], [["embed"]], [["similarity"]], [["eval"]], [["pull"]], [["models"]]])(
     "%j --help has an example and the exit codes",
     async (args) => {
       const { exitCode, out, err } = await oneword([...args, "--help"]);
@@ -530,7 +531,7 @@ describe("help and errors", () => {
 
   test("docs/cli.md has every flag and every exit code", async () => {
     const docs = await readFile(new URL("../docs/cli.md", import.meta.url), "utf8");
-    for (const command of ["embed", "similarity", "pull", "models"]) {
+    for (const command of ["embed", "similarity", "eval", "pull", "models"]) {
       const { out } = await oneword([command, "--help"]);
       for (const [, flag] of out.matchAll(/^ {2}(?:-\w, )?(--[\w-]+)/gm)) {
         if (flag !== "--help") expect(docs, command).toContain(flag);

@@ -1,5 +1,5 @@
-import { readFileSync } from "node:fs";
 import { Command, Option } from "commander";
+import { packageVersion } from "../files/package-version.ts";
 import { vectorFormats } from "../files/vector-writer.ts";
 import type { CliContext, CliDependencies } from "./context.ts";
 import { type EmbedFlags, runEmbed } from "./embed.ts";
@@ -122,7 +122,8 @@ function addEval(program: Command, context: CliContext): void {
     .command("eval")
     .description("How good a model with a recipe is: the literature's numbers on its test sets.")
     .option("--tasks <list>", "sts, transfer, all, or sets by name with commas between", "sts")
-    .option("--data <folder>", "folder with the sets (default: what oneword data pull fetched)");
+    .option("--data <folder>", "folder with the sets (default: what oneword data pull fetched)")
+    .option("--no-cache", "neither use nor keep vectors on disk (default: keep them by recipe and text)");
   addModelFlags(command)
     .addHelpText("after", `\nExample:\n  $ oneword eval --tasks stsb-dev\n${exitCodeHelp}`)
     .action(async (flags: EvalFlags) => (await import("./eval.ts")).runEval(flags, context));
@@ -161,9 +162,4 @@ function addModels(program: Command, context: CliContext): void {
     .option("--json", "print a JSON array, sizes in bytes (default: a table)")
     .addHelpText("after", `\nExample:\n  $ oneword models\n${exitCodeHelp}`)
     .action((flags: ModelsFlags) => runModels(flags, context));
-}
-
-function packageVersion(): string {
-  const file = new URL("../../package.json", import.meta.url); // as far from src/cli as from dist/cli
-  return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
 }

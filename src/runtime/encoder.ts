@@ -47,12 +47,13 @@ export class Encoder {
     return sequences.map((_, row) => states.slice(row * width, (row + 1) * width));
   }
 
-  /** Other outputs of the graph than the embedding, for whole sequences. */
+  /** Any outputs of the graph, as they come; `sequences` and `prefix` as in `run`. */
   async outputs(
     sequences: readonly ArrayLike<number>[],
     names: readonly string[],
+    prefix: PrefixCache = this.#empty,
   ): Promise<ReadonlyMap<string, Float32Array>> {
-    const outputs = await this.#session.run({ ...layoutFeeds(sequences, 0), ...this.#empty.feeds }, names);
+    const outputs = await this.#session.run({ ...layoutFeeds(sequences, prefix.length), ...prefix.feeds }, names);
     return new Map(names.map((name) => [name, outputs[name]!.data as Float32Array]));
   }
 
