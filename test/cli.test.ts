@@ -80,6 +80,8 @@ function fakeModel(options: FakeModelOptions = {}): EmbeddingModel & { closed: b
     embed: async (texts: readonly string[]) => texts.map(row),
     embedStream,
     embedTokens: async () => [],
+    embedLayers: async (texts: readonly string[]) => texts.map((text) => [row(text)]),
+    withRecipe: async (): Promise<EmbeddingModel> => model,
     similarity: async () => 0,
     close: async () => {
       model.closed = true;

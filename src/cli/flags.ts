@@ -1,7 +1,8 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { type Device, devices } from "../runtime/device.ts";
 import { defaultBatchTokens } from "../text/batch.ts";
-import { type Precision, precisions, templates } from "../text/recipe.ts";
+import { type Precision, precisions } from "../text/recipe.ts";
+import { templates } from "../text/templates.ts";
 
 export const defaultModel = "smollm2-135m";
 

@@ -1,4 +1,4 @@
-import type { Recipe } from "../text/recipe.ts";
+import type { Recipe, RecipeOptions } from "../text/recipe.ts";
 
 export interface EmbedOptions {
   /** Scale every vector to length 1; the recipe's own setting by default. */
@@ -40,6 +40,14 @@ export interface EmbeddingModel extends AsyncDisposable {
     texts: Iterable<string> | AsyncIterable<string>,
     options?: EmbedOptions,
   ): AsyncGenerator<StreamedEmbedding, void, undefined>;
+  /**
+   * States of several layers from one pass, [texts][layers][hiddenSize]: averaged over templates and less the template's
+   * own as the recipe says, but neither whitened nor scaled.
+   * @param layers  ascending
+   */
+  embedLayers(texts: readonly string[], layers: readonly number[], options?: EmbedOptions): Promise<Float32Array[][]>;
+  /** The same weights with another recipe; close both. The precision stays. */
+  withRecipe(recipe: RecipeOptions): Promise<EmbeddingModel>;
   /** Hidden state of the last token of ready token ids; no template, nothing added. */
   embedTokens(
     ids: readonly (readonly number[])[],
