@@ -520,7 +520,7 @@ describe("pull and models", () => {
 });
 
 describe("help and errors", () => {
-  test.each([[[]], [["embed"]], [["similarity"]], [["pull"]], [["models"]]])(
+  test.each([[[]], [["embed"]], [["similarity"]], [["eval"]], [["pull"]], [["models"]]])(
     "%j --help has an example and the exit codes",
     async (args) => {
       const { exitCode, out, err } = await oneword([...args, "--help"]);
@@ -532,7 +532,7 @@ describe("help and errors", () => {
 
   test("docs/cli.md has every flag and every exit code", async () => {
     const docs = await readFile(new URL("../docs/cli.md", import.meta.url), "utf8");
-    for (const command of ["embed", "similarity", "pull", "models"]) {
+    for (const command of ["embed", "similarity", "eval", "pull", "models"]) {
       const { out } = await oneword([command, "--help"]);
       for (const [, flag] of out.matchAll(/^ {2}(?:-\w, )?(--[\w-]+)/gm)) {
         if (flag !== "--help") expect(docs, command).toContain(flag);

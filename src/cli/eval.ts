@@ -1,4 +1,5 @@
 import { pulledFolder } from "../evaluate/data-folder.ts";
+import { embeddingCache } from "../evaluate/embedding-cache.ts";
 import { evaluate } from "../evaluate/evaluate.ts";
 import { resultTable } from "../evaluate/result-table.ts";
 import { parseTasks } from "../evaluate/tasks.ts";
@@ -11,6 +12,7 @@ import { writeTo } from "./stdout-sink.ts";
 export interface EvalFlags extends ModelFlags {
   readonly tasks: string;
   readonly data?: string;
+  readonly cache: boolean;
 }
 
 /** `oneword eval`: how good a model with a recipe is, in the numbers of the literature. */
@@ -18,12 +20,15 @@ export async function runEval(flags: EvalFlags, context: CliContext): Promise<vo
   const tasks = parseTasks(flags.tasks);
   const dataFolder = flags.data ?? pulledFolder();
   const { model, loaded } = await loadModel(flags, context);
+  const { signal, ...options } = embedOptions(flags, context.signal);
+  const source = modelSource(model, options);
+  const cache = flags.cache ? embeddingCache(source) : undefined;
   try {
-    const { signal, ...options } = embedOptions(flags, context.signal);
-    const run = await evaluate(modelSource(model, options), { tasks, dataFolder, ...(signal ? { signal } : {}) });
+    const run = await evaluate(source, { tasks, dataFolder, cache, signal });
     await writeTo(context.stdout, resultTable(run));
-    if (!flags.quiet) context.stderr.write(`${loaded}\n`);
+    if (!flags.quiet) context.stderr.write(`${loaded} ${JSON.stringify({ ...run, sts: null })}\n`);
   } finally {
+    await cache?.close();
     await model.close();
   }
 }

@@ -1,5 +1,5 @@
-import { readFileSync } from "node:fs";
 import { Command, Option } from "commander";
+import { packageVersion } from "../files/package-version.ts";
 import { vectorFormats } from "../files/vector-writer.ts";
 import type { CliContext, CliDependencies } from "./context.ts";
 import { type EmbedFlags, runEmbed } from "./embed.ts";
@@ -12,6 +12,7 @@ import { type ModelsFlags, runModels } from "./models.ts";
 import { type PullFlags, runPull } from "./pull.ts";
 import { reportError } from "./report-error.ts";
 import { runSimilarity, type SimilarityFlags } from "./similarity.ts";
+import { addTrainFlags, type TrainFlags } from "./train-flags.ts";
 
 /**
  * Runs one command line, without the program's own name in front.
@@ -56,6 +57,7 @@ function buildProgram(context: CliContext): Command {
   addEmbed(program, context);
   addSimilarity(program, context);
   addEval(program, context);
+  addTrain(program, context);
   addPull(program, context);
   addModels(program, context);
   return program;
@@ -120,10 +122,26 @@ function addEval(program: Command, context: CliContext): void {
     .command("eval")
     .description("How good a model with a recipe is: the literature's numbers on its test sets.")
     .option("--tasks <list>", "sts, transfer, all, or sets by name with commas between", "sts")
-    .option("--data <folder>", "folder with the sets (default: what oneword data pull fetched)");
+    .option("--data <folder>", "folder with the sets (default: what oneword data pull fetched)")
+    .option("--no-cache", "neither use nor keep vectors on disk (default: keep them by recipe and text)");
   addModelFlags(command)
     .addHelpText("after", `\nExample:\n  $ oneword eval --tasks stsb-dev\n${exitCodeHelp}`)
     .action(async (flags: EvalFlags) => (await import("./eval.ts")).runEval(flags, context));
+}
+
+function addTrain(program: Command, context: CliContext): void {
+  const command = program
+    .command("train")
+    .description("Train a LoRA adapter on examples: texts, one that belongs to each, perhaps one that contradicts it.");
+  addTrainFlags(command)
+    .addHelpText(
+      "after",
+      `
+Example:
+  $ oneword train --data triples.tsv.gz --output adapter --batch-size 64 --micro-batch-tokens batch
+${exitCodeHelp}`,
+    )
+    .action(async (flags: TrainFlags) => (await import("./train.ts")).runTrain(flags, context));
 }
 
 function addPull(program: Command, context: CliContext): void {
@@ -144,9 +162,4 @@ function addModels(program: Command, context: CliContext): void {
     .option("--json", "print a JSON array, sizes in bytes (default: a table)")
     .addHelpText("after", `\nExample:\n  $ oneword models\n${exitCodeHelp}`)
     .action((flags: ModelsFlags) => runModels(flags, context));
-}
-
-function packageVersion(): string {
-  const file = new URL("../../package.json", import.meta.url); // as far from src/cli as from dist/cli
-  return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
 }

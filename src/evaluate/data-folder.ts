@@ -12,6 +12,9 @@ export const packagedDev = fileURLToPath(new URL("../../data/stsb-dev.tsv", impo
 /** Where `oneword data pull` puts sets. */
 export const pulledFolder = (cacheDir?: string): string => join(cacheFolder(cacheDir), "data");
 
+/** Where SentEval's folders of sets may lie. */
+export const sentEvalRoots = [".", "downstream", "data/downstream"];
+
 /** The first of `folder/root/file` that exists, packed or not. */
 export async function findUnder(folder: string, roots: readonly string[], file: string): Promise<string | undefined> {
   for (const root of roots) {

@@ -1,4 +1,5 @@
 import { InternalError } from "../errors.ts";
+import type { EmbeddingCache } from "./embedding-cache.ts";
 import type { VectorSource } from "./vector-source.ts";
 
 /** Characters of one call to a source: a few runs of the model, so that progress shows and a stop loses little. */
@@ -13,42 +14,62 @@ export interface EmbedProgress {
 }
 
 export interface EmbedTextsOptions {
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (progress: EmbedProgress) => void;
+  readonly cache?: EmbeddingCache | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Told before the first text, so that it knows the total, and after each chunk. */
+  readonly onProgress?: ((progress: EmbedProgress) => void) | undefined;
 }
 
-export interface EmbeddedTexts {
-  readonly vectors: ReadonlyMap<string, Float32Array>;
+/** How much was embedded, and how long that took. */
+export interface EmbedCounts {
+  readonly distinctTexts: number;
+  /** Of those, at hand from earlier. */
+  readonly cachedTexts: number;
   readonly truncatedTexts: number;
-  /** Spent on texts that were not at hand. */
+  /** Spent on the texts that were not at hand. */
   readonly embedSeconds: number;
 }
 
-/** Embeds every distinct text once, in chunks of similar length, the longest first. */
+export interface EmbeddedTexts extends EmbedCounts {
+  readonly vectors: ReadonlyMap<string, Float32Array>;
+}
+
+/**
+ * Embeds every distinct text once, in chunks of similar length, the longest first. A chunk is in the cache before the next
+ * one begins, so that a stopped run goes on where it stopped.
+ */
 export async function embedTexts(
   source: VectorSource,
   texts: Iterable<string>,
-  { signal, onProgress }: EmbedTextsOptions = {},
+  { cache, signal, onProgress }: EmbedTextsOptions = {},
 ): Promise<EmbeddedTexts> {
   const distinct = [...new Set(texts)];
-  const vectors = new Map<string, Float32Array>();
+  const vectors = (await cache?.read(distinct)) ?? new Map<string, Float32Array>();
+  const cachedTexts = vectors.size;
+  const missing = distinct.filter((text) => !vectors.has(text));
+  const totals = { totalTexts: missing.length, totalCharacters: charactersOf(missing) };
   const startedAt = performance.now();
-  const totalCharacters = charactersOf(distinct);
-  let [truncatedTexts, doneCharacters] = [0, 0];
-  for (const chunk of chunksByLength(distinct)) {
+  let [truncatedTexts, doneTexts, doneCharacters] = [0, 0, 0];
+  onProgress?.({ doneTexts, doneCharacters, ...totals });
+  for (const chunk of chunksByLength(missing)) {
     signal?.throwIfAborted();
-    const embedded = await source.embed(chunk, signal);
-    if (embedded.length !== chunk.length) {
-      throw new InternalError("runtime", `${source.name}: ${embedded.length} vectors for ${chunk.length} texts.`);
-    }
-    for (const [i, { embedding, isTruncated }] of embedded.entries()) {
-      vectors.set(chunk[i]!, embedding);
-      if (isTruncated) truncatedTexts++;
-    }
+    const embedded = await embedChunk(source, chunk, signal);
+    for (const [text, { embedding }] of embedded) vectors.set(text, embedding);
+    const whole = [...embedded].filter(([, { isTruncated }]) => !isTruncated);
+    await cache?.append(new Map(whole.map(([text, { embedding }]) => [text, embedding])));
+    truncatedTexts += chunk.length - whole.length;
+    doneTexts += chunk.length;
     doneCharacters += charactersOf(chunk);
-    onProgress?.({ doneTexts: vectors.size, totalTexts: distinct.length, doneCharacters, totalCharacters });
+    onProgress?.({ doneTexts, doneCharacters, ...totals });
   }
-  return { vectors, truncatedTexts, embedSeconds: (performance.now() - startedAt) / 1000 };
+  const embedSeconds = (performance.now() - startedAt) / 1000;
+  return { vectors, distinctTexts: distinct.length, cachedTexts, truncatedTexts, embedSeconds };
+}
+
+async function embedChunk(source: VectorSource, chunk: readonly string[], signal: AbortSignal | undefined) {
+  const embedded = await source.embed(chunk, signal);
+  if (embedded.length === chunk.length) return new Map(chunk.map((text, i) => [text, embedded[i]!]));
+  throw new InternalError("runtime", `${source.name}: ${embedded.length} vectors for ${chunk.length} texts.`);
 }
 
 function* chunksByLength(texts: readonly string[]): Generator<string[], void, undefined> {

@@ -1,8 +1,9 @@
 import { InputError } from "../errors.ts";
 import { numberField, readTsv, readTsvColumns, type TsvRow } from "../files/tsv.ts";
-import { dataNotFound, findAllUnder, findUnder, packagedDev } from "./data-folder.ts";
+import { dataNotFound, findAllUnder, findUnder, packagedDev, sentEvalRoots } from "./data-folder.ts";
 import type { SentencePair, StsSet, StsSubset } from "./sts.ts";
 import type { StsTask } from "./tasks.ts";
+import { joinTokens } from "./tokens.ts";
 
 /** Subsets as SentEval has them; the SMT part of STS13 was never free. */
 const yearSubsets: Readonly<Partial<Record<StsTask, readonly string[]>>> = {
@@ -36,7 +37,6 @@ interface SingleSet {
 }
 
 const ownRoots = [".", "sts"];
-const sentEvalRoots = [".", "downstream", "data/downstream"];
 
 /**
  * Reads a set from a folder with either layout: `sts/STS12/MSRpar.tsv` (header score, sentence1, sentence2; .tsv.gz too;
@@ -98,9 +98,10 @@ async function readSentEvalPairs(inputFile: string, scoreFile: string): Promise<
     if (score.fields[0]!.trim() === "") continue;
     if (fields.length < 2)
       throw new InputError("bad-row", `${where}: no tab; a line is two sentences with a tab between.`);
+    const [sentence1, sentence2] = fields.map(joinTokens);
     pairs.push({
-      sentence1: fields[0]!,
-      sentence2: fields[1]!,
+      sentence1: sentence1!,
+      sentence2: sentence2!,
       score: numberField(score.fields[0], "score", score.where),
     });
   }
@@ -116,7 +117,7 @@ async function readSentEvalSingle(file: string, { columns, header }: SingleSet):
       const score = numberField(fields[rating], "score", where);
       if (fields.length <= Math.max(...columns))
         throw new InputError("bad-row", `${where}: only ${fields.length} fields.`);
-      pairs.push({ sentence1: fields[first]!, sentence2: fields[second]!, score });
+      pairs.push({ sentence1: joinTokens(fields[first]!), sentence2: joinTokens(fields[second]!), score });
     }
     isHeader = false;
   }

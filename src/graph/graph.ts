@@ -20,7 +20,23 @@ export interface Node {
   readonly inputs: readonly (Value | null)[];
   readonly outputs: readonly Value[];
   readonly attributes: Readonly<Record<string, Attribute>>;
+  /** Null where the operator is not differentiable on purpose. */
+  readonly gradient: Gradient | null;
 }
+
+/** One application of an operator, and the gradient of the loss by its output. */
+export interface Application {
+  readonly inputs: readonly (Value | null)[];
+  readonly output: Value;
+  readonly outputGrad: Value;
+  readonly attributes: Readonly<Record<string, Attribute>>;
+}
+
+/**
+ * Gradients of the loss by each input, as graph; null for an input that has none, such as an index. A gradient may have
+ * the output's shape where the input was broadcast: the reverse walk sums it up.
+ */
+export type Gradient = (application: Application) => readonly (Value | null)[];
 
 /** Bytes of an initializer: in the graph, or in a file beside it. */
 export type InitializerData =
@@ -36,6 +52,12 @@ export interface Initializer {
 export interface OutputType {
   readonly type: ElementType;
   readonly shape: Shape;
+}
+
+export interface AddOptions {
+  readonly domain?: string;
+  readonly names?: readonly string[];
+  readonly gradient?: Gradient | null;
 }
 
 /** A symbolic graph under construction: nodes in the order they were added, which is an order they can run in. */
@@ -77,14 +99,14 @@ export class Graph {
     inputs: readonly (Value | null)[],
     outputs: readonly OutputType[],
     attributes: Readonly<Record<string, Attribute>> = {},
-    { domain = "", names = [] }: { domain?: string; names?: readonly string[] } = {},
+    { domain = "", names = [], gradient = null }: AddOptions = {},
   ): Value[] {
     const foreign = inputs.find((input) => input && input.graph !== this);
     if (foreign) throw new InternalError("graph", `${type}: input "${foreign.name}" belongs to another graph.`);
     const values = outputs.map(
       (output, i): Value => ({ graph: this, name: names[i] ?? `v${this.#nextName++}`, ...output }),
     );
-    this.nodes.push({ type, domain, inputs, outputs: values, attributes });
+    this.nodes.push({ type, domain, inputs, outputs: values, attributes, gradient });
     return values;
   }
 }

@@ -6,6 +6,7 @@ import type { TokenPrepending } from "../text/recipe.ts";
 import type { Architecture } from "./architecture.ts";
 import type { AttentionContext, KeyValues } from "./attention.ts";
 import type { DecoderConfig } from "./config.ts";
+import type { LoraSource } from "./lora.ts";
 import { causalMask, headGrid, lastPositions, lastTokenMask, rotateAt } from "./token-layout.ts";
 import { type Checkpoint, type Observer, Weights } from "./weights.ts";
 
@@ -41,6 +42,7 @@ export interface InferenceGraph {
 
 export interface GraphOptions {
   readonly observer?: (graph: Graph) => Observer;
+  readonly lora?: (graph: Graph) => LoraSource;
   /** Earlier layers that are read too, state.<layer> [batch, hiddenSize]. */
   readonly alsoRead?: readonly number[];
   /** The embedding is a sum over tokens with the weights that pool_weights, float32 [batch, tokens], gives. */
@@ -60,7 +62,8 @@ export interface GraphOptions {
  *
  * @param layer  hidden state to read, 0 the token embeddings, numLayers or "last" the last layer after the final norm;
  *               layers above it are not in the graph, and the topmost works for the last tokens only
- * @param options  observer may add outputs for the inputs of linear weights; the others see GraphOptions
+ * @param options  an observer may add outputs for the inputs of linear weights; lora says what adapters add to them; the
+ *                 others see GraphOptions
  * @throws ModelError for a missing or misshapen tensor, InputError "bad-option" for a layer the model lacks
  */
 export function buildInferenceGraph(
@@ -68,11 +71,11 @@ export function buildInferenceGraph(
   config: DecoderConfig,
   checkpoint: Checkpoint,
   layer: number | "last" = "last",
-  { observer, alsoRead = [], poolsTokens = false, moveTokens }: GraphOptions = {},
+  { observer, lora, alsoRead = [], poolsTokens = false, moveTokens }: GraphOptions = {},
 ): InferenceGraph {
   const depth = readDepth(layer, config);
   const graph = new Graph();
-  const weights = new Weights(graph, checkpoint, observer?.(graph));
+  const weights = new Weights(graph, checkpoint, { observer: observer?.(graph), lora: lora?.(graph) });
   const inputIds = graph.input(graphNames.inputIds, "int64", ["tokens"]);
   const positionIds = graph.input(graphNames.positionIds, "int64", ["tokens"]);
   const gridIndex = graph.input(graphNames.gridIndex, "int64", ["batch", "length"]);
@@ -105,17 +108,26 @@ function tokenMover(graph: Graph, { fromLayer, toLayer }: TokenPrepending): (hid
   return (hidden, layer) => (layer >= fromLayer && layer < toLayer ? gather(hidden, source) : hidden);
 }
 
-function readDepth(layer: number | "last", config: DecoderConfig): number {
+/** Number of layers up to the one that is read. */
+export function readDepth(layer: number | "last", config: DecoderConfig): number {
   const depth = layer === "last" ? config.numLayers : layer;
   if (Number.isInteger(depth) && depth >= 0 && depth <= config.numLayers) return depth;
   throw new InputError("bad-option", `layer ${layer}: the model has layers 0 to ${config.numLayers}, or "last".`);
 }
 
-type SharedContext = Omit<AttentionContext, "past" | "present">;
+export type SharedContext = Omit<AttentionContext, "past" | "present">;
+
+/** Where the tokens of a batch are: see buildInferenceGraph. */
+export interface LayoutInputs {
+  readonly positionIds: Value;
+  readonly gridIndex: Value;
+  readonly tokenCell: Value;
+  readonly lastToken: Value;
+}
 
 /** What attention needs, once for layers that work for every token and once for the topmost. */
-function attentionContexts(
-  inputs: { positionIds: Value; gridIndex: Value; tokenCell: Value; lastToken: Value },
+export function attentionContexts(
+  inputs: LayoutInputs,
   config: DecoderConfig,
   last: (rows: Value) => Value,
 ): { allTokens: SharedContext; lastToken: SharedContext } {

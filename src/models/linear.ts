@@ -5,17 +5,27 @@ import { type BlockWeight, gemm, matmulNBits } from "../graph/ops/matmul.ts";
 import { matmulInt8, matmulNf4, type QuantizedRows, quantizeByRow } from "../graph/ops/quantized.ts";
 import { reduceSum } from "../graph/ops/reduce.ts";
 import { gather, reshape } from "../graph/ops/shape-ops.ts";
+import { addLora } from "./lora.ts";
 import type { Weights } from "./weights.ts";
 
 /**
- * x Wᵀ + b. The only place that knows how a linear weight is stored.
+ * x Wᵀ + b, and an adapter's part where there is one. The only place that knows how a linear weight is stored and
+ * whether it is adapted.
  * @param weights  scope with `weight` [out, in] and perhaps `bias` [out]
  * @param x        [tokens, in]
  * @returns [tokens, out]
  */
 export function linear(weights: Weights, x: Value, out: number): Value {
-  const matrix = weights.matrix("weight", [out, fixed(x.shape[1], "a linear input's width")]);
+  const inputs = fixed(x.shape[1], "a linear input's width");
   weights.observe(x);
+  const y = storedLinear(weights, x, [out, inputs]);
+  const lora = weights.lora(out, inputs);
+  return lora ? addLora(y, x, lora) : y;
+}
+
+function storedLinear(weights: Weights, x: Value, shape: readonly [number, number]): Value {
+  const matrix = weights.matrix("weight", shape);
+  const [out] = shape;
   const bias = weights.has("bias") ? weights.tensor("bias", [out]) : null;
   const plusBias = (y: Value): Value => (bias ? add(y, bias) : y);
   switch (matrix.kind) {

@@ -1,5 +1,6 @@
 import type { Value } from "../graph/graph.ts";
-import { gelu, geluTanh, mul, relu, silu } from "../graph/ops/elementwise.ts";
+import { gelu, geluTanh, relu, silu } from "../graph/ops/activation.ts";
+import { mul } from "../graph/ops/elementwise.ts";
 import type { Activation, DecoderConfig } from "./config.ts";
 import { linear } from "./linear.ts";
 import type { Weights } from "./weights.ts";

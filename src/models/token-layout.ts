@@ -1,7 +1,7 @@
 import { float32Constant, int64Constant, type Value } from "../graph/graph.ts";
-import { add, cast, cos, div, lessOrEqual, mul, sin, sub, where } from "../graph/ops/elementwise.ts";
+import { add, cast, cos, div, equal, lessOrEqual, mul, sin, sub, where } from "../graph/ops/elementwise.ts";
 import { rotaryEmbedding } from "../graph/ops/fused.ts";
-import { concat, gather, range, reshape, reshapeTo, sizes, unsqueeze } from "../graph/ops/shape-ops.ts";
+import { concat, gather, gatherWith, range, reshape, reshapeTo, sizes, unsqueeze } from "../graph/ops/shape-ops.ts";
 import type { Dim } from "../graph/shape.ts";
 import { product } from "../graph/shape.ts";
 import type { RotaryConfig } from "./config.ts";
@@ -66,11 +66,25 @@ export function headGrid(index: Value, cell: Value, heads: HeadShape): HeadGrid 
   );
   const joined = product([batch, gridRows]);
   const joinedSize = mul(mul(groupSize, lengthSize), batchSize);
+  /** 1 where a cell of the grid holds a row, 0 where it is padding, [1, batch, group · length, 1]. */
+  const occupied = (): Value => {
+    const cells = reshapeTo(
+      range(mul(batchSize, lengthSize), product([batch, length])),
+      sizes(index, 0, 2),
+      index.shape,
+    );
+    const holds = unsqueeze(cast(equal(gather(cell, index), cells), "float32"), 1); // [batch, 1, length]
+    const copies = mul(holds, float32Constant(graph, new Float32Array(group).fill(1), [1, group, 1]));
+    return unsqueeze(unsqueeze(reshape(copies, [batch, gridRows]), 0), 3);
+  };
+  const toHeads = (rowsOfHeads: Value): Value =>
+    reshape(rowsOfHeads, [product([rowsOf(rowsOfHeads), numHeads]), headDim]);
+  const toCells = (grid: Value): Value => reshape(grid, [product([numKeyValueHeads, batch, gridRows]), headDim]);
   return {
-    toGrid: (x) => gather(reshape(x, [product([rowsOf(x), numHeads]), headDim]), toGridIndex),
+    toGrid: (x) => gatherWith(toHeads(x), toGridIndex, (grad) => toHeads(gather(toCells(grad), fromGridIndex))),
     fromGrid: (grid) => {
-      const flat = reshape(grid, [product([numKeyValueHeads, joined]), headDim]);
-      return reshape(gather(flat, fromGridIndex), [rows, numHeads * headDim]);
+      const back = (grad: Value): Value => toCells(mul(gather(toHeads(grad), toGridIndex), occupied()));
+      return reshape(gatherWith(toCells(grid), fromGridIndex, back), [rows, numHeads * headDim]);
     },
     split: (flat, last) => reshapeTo(flat, splitTarget, [numKeyValueHeads, batch, gridRows, last]),
     join: (grid) => {

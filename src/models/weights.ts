@@ -3,6 +3,7 @@ import type { ElementType, Graph, Value } from "../graph/graph.ts";
 import { cast } from "../graph/ops/elementwise.ts";
 import type { BlockWeight } from "../graph/ops/matmul.ts";
 import type { Int8Weight, Nf4Weight } from "../graph/ops/quantized.ts";
+import type { LoraPair, LoraSource } from "./lora.ts";
 import { nf4Block } from "./quantize.ts";
 
 /** A stretch of a file. */
@@ -76,27 +77,38 @@ export type MatrixWeight =
 /** Told the scope and input of every linear weight. */
 export type Observer = (scope: string, x: Value) => void;
 
+/** What else happens where a weight meets its input. */
+export interface WeightHooks {
+  readonly observer?: Observer | undefined;
+  readonly lora?: LoraSource | undefined;
+}
+
 /** Weights of one module: names are looked up below `scope`, as in `model.layers.0.self_attn`. */
 export class Weights {
   readonly #graph: Graph;
   readonly #checkpoint: Checkpoint;
   readonly #scope: string;
-  readonly #observer: Observer | undefined;
+  readonly #hooks: WeightHooks;
 
-  constructor(graph: Graph, checkpoint: Checkpoint, observer?: Observer, scope = "") {
+  constructor(graph: Graph, checkpoint: Checkpoint, hooks: WeightHooks = {}, scope = "") {
     this.#graph = graph;
     this.#checkpoint = checkpoint;
-    this.#observer = observer;
+    this.#hooks = hooks;
     this.#scope = scope;
   }
 
   at(name: string): Weights {
-    return new Weights(this.#graph, this.#checkpoint, this.#observer, `${this.#scope}${name}.`);
+    return new Weights(this.#graph, this.#checkpoint, this.#hooks, `${this.#scope}${name}.`);
   }
 
   /** Says that `x` is about to meet this module's weight. */
   observe(x: Value): void {
-    this.#observer?.(this.#scope.slice(0, -1), x);
+    this.#hooks.observer?.(this.#scope.slice(0, -1), x);
+  }
+
+  /** What an adapter adds to this module's weight [out, in]; null where there is none. */
+  lora(out: number, inputs: number): LoraPair | null {
+    return this.#hooks.lora?.(this.#scope.slice(0, -1), out, inputs) ?? null;
   }
 
   isDense(name: string): boolean {

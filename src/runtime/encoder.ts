@@ -16,6 +16,9 @@ export interface TokenPlaces {
   readonly placeholder?: number;
 }
 
+/** An adapter's tensors by the names of the graph's inputs. */
+export type AdapterFeeds = Readonly<Record<string, Tensor>>;
+
 /** Runs an inference graph over batches of token sequences. */
 export class Encoder {
   readonly #session: Session;
@@ -40,6 +43,7 @@ export class Encoder {
   /**
    * Embeddings of the last token of every sequence.
    * @param sequences  token ids, none empty; with a prefix only the ids after it
+   * @param adapter    for a graph with adapters; the one that the prefix was run with
    * @param places     of each sequence, for graphs that need them
    * @returns [batch][hiddenSize]
    * @throws ModelError "nan-output" when a vector holds a NaN or an infinity
@@ -47,9 +51,10 @@ export class Encoder {
   async run(
     sequences: readonly ArrayLike<number>[],
     prefix: PrefixCache = this.#empty,
+    adapter: AdapterFeeds = {},
     places: readonly TokenPlaces[] = [],
   ): Promise<Float32Array[]> {
-    const rows = await this.read(sequences, [graphNames.embedding], prefix, places);
+    const rows = await this.read(sequences, [graphNames.embedding], prefix, adapter, places);
     return rows.map(([state]) => state!);
   }
 
@@ -58,9 +63,10 @@ export class Encoder {
     sequences: readonly ArrayLike<number>[],
     names: readonly string[],
     prefix: PrefixCache = this.#empty,
+    adapter: AdapterFeeds = {},
     places: readonly TokenPlaces[] = [],
   ): Promise<Float32Array[][]> {
-    const outputs = await this.outputs(sequences, names, prefix, places);
+    const outputs = await this.outputs(sequences, names, prefix, adapter, places);
     for (const states of outputs.values()) checkFinite(states);
     return sequences.map((_, row) =>
       names.map((name) => {
@@ -76,26 +82,28 @@ export class Encoder {
     sequences: readonly ArrayLike<number>[],
     names: readonly string[],
     prefix: PrefixCache = this.#empty,
+    adapter: AdapterFeeds = {},
     places: readonly TokenPlaces[] = [],
   ): Promise<ReadonlyMap<string, Float32Array>> {
     const feeds = {
       ...layoutFeeds(sequences, prefix.length),
       ...placeFeeds(this.#graph, sequences, places),
       ...prefix.feeds,
+      ...adapter,
     };
     const outputs = await this.#session.run(feeds, names);
     return new Map(names.map((name) => [name, outputs[name]!.data as Float32Array]));
   }
 
   /** Keys and values of `ids`, to be put in front of any sequence. */
-  async cachePrefix(ids: readonly number[]): Promise<PrefixCache> {
+  async cachePrefix(ids: readonly number[], adapter: AdapterFeeds = {}): Promise<PrefixCache> {
     if (ids.length === 0) return this.#empty;
     if (this.#graph.layers === 0) return { length: ids.length, feeds: {} };
     const names = Array.from({ length: this.#graph.layers }, (_, i) => [
       graphNames.presentKey(i),
       graphNames.presentValue(i),
     ]);
-    const outputs = await this.outputs([ids], names.flat());
+    const outputs = await this.outputs([ids], names.flat(), this.#empty, adapter);
     const shape = [this.#graph.numKeyValueHeads, ids.length, this.#graph.headDim];
     const feeds = pastFeeds(this.#graph, (i, part) => {
       const present = outputs.get(part === "key" ? graphNames.presentKey(i) : graphNames.presentValue(i))!;
@@ -125,7 +133,7 @@ function pastFeeds(
 }
 
 /** Lays sequences one after the other and says where each token is in the padded grid; see buildInferenceGraph. */
-function layoutFeeds(sequences: readonly ArrayLike<number>[], pastLength: number): Record<string, Tensor> {
+export function layoutFeeds(sequences: readonly ArrayLike<number>[], pastLength: number): Record<string, Tensor> {
   const tokens = sequences.reduce((sum, ids) => sum + ids.length, 0);
   const length = sequences.reduce((longest, ids) => Math.max(longest, ids.length), 0);
   const inputIds = new BigInt64Array(tokens);

@@ -2,6 +2,7 @@ import { InternalError } from "../../errors.ts";
 import type { Value } from "../graph.ts";
 import { broadcast } from "../shape.ts";
 import { defineOp, required, single } from "./op.ts";
+import { transposeLast } from "./shape-ops.ts";
 
 const matmulOp = defineOp("MatMul", {
   infer: (inputs) => {
@@ -11,29 +12,66 @@ const matmulOp = defineOp("MatMul", {
     const batch = broadcast(a.shape.slice(0, -2), b.shape.slice(0, -2));
     return [{ type: a.type, shape: [...batch, a.shape.at(-2)!, b.shape.at(-1)!] }];
   },
-});
-
-/** a b over the last two dimensions; the ones before broadcast. ONNX MatMul-13. */
-export const matmul = (a: Value, b: Value): Value => single(matmulOp([a, b]));
-
-const gemmOp = defineOp("Gemm", {
-  infer: (inputs) => {
-    const [x, weight] = [required(inputs, 0), required(inputs, 1)];
-    if (x.shape.length !== 2 || x.shape[1] !== weight.shape[1]) {
-      throw new InternalError("graph", `Gemm: [${x.shape}] does not meet a weight [${weight.shape}].`);
-    }
-    return [{ type: x.type, shape: [x.shape[0]!, weight.shape[0]!] }];
+  gradient: ({ inputs, outputGrad: dy }) => {
+    const [a, b] = [required(inputs, 0), required(inputs, 1)];
+    return [matmul(dy, transposeLast(b)), matmul(transposeLast(a), dy)];
   },
 });
 
+/** a b over the last two dimensions; the ones before broadcast;  da = dy bᵀ, db = aᵀ dy. ONNX MatMul-13. */
+export const matmul = (a: Value, b: Value): Value => single(matmulOp([a, b]));
+
+export interface GemmOptions {
+  /** Transpose the left matrix; such a product is not differentiated. */
+  readonly transA?: boolean;
+  readonly transB?: boolean;
+  /** Factor of the product; 1 by default. */
+  readonly alpha?: number;
+}
+
+const gemmOp = defineOp("Gemm", {
+  infer: (inputs, { transA, transB }) => {
+    const [a, b] = [required(inputs, 0), required(inputs, 1)];
+    const [rows, inner] = transA ? a.shape.toReversed() : a.shape;
+    const [other, columns] = transB ? b.shape.toReversed() : b.shape;
+    if (a.shape.length !== 2 || b.shape.length !== 2 || inner !== other) {
+      throw new InternalError("graph", `Gemm: [${a.shape}] does not meet a weight [${b.shape}].`);
+    }
+    return [{ type: a.type, shape: [rows!, columns!] }];
+  },
+  gradient: ({ inputs, outputGrad: dy, attributes }) => {
+    const [a, b, c] = [required(inputs, 0), required(inputs, 1), inputs[2] ?? null];
+    if (attributes.transA)
+      throw new InternalError("graph", "a Gemm with a transposed left matrix has no gradient rule.");
+    const alpha = (attributes.alpha as { readonly float: number } | undefined)?.float ?? 1;
+    const isTransposed = attributes.transB === 1;
+    const db = isTransposed ? product(dy, a, { transA: true, alpha }) : product(a, dy, { transA: true, alpha });
+    return [product(dy, b, { transB: !isTransposed, alpha }), db, c && dy];
+  },
+});
+
+/** α a b + c of matrices, either transposed on the way;  da = α dy bᵀ, db = α aᵀ dy, dc = dy. ONNX Gemm-13. */
+export function product(
+  a: Value,
+  b: Value,
+  { transA = false, transB = false, alpha = 1 }: GemmOptions = {},
+  c: Value | null = null,
+): Value {
+  const attributes = {
+    ...(transA ? { transA: 1 } : {}),
+    ...(transB ? { transB: 1 } : {}),
+    ...(alpha === 1 ? {} : { alpha: { float: alpha } }),
+  };
+  return single(gemmOp(c ? [a, b, c] : [a, b], attributes));
+}
+
 /**
- * x Wᵀ + b, the form in which checkpoints keep linear weights. ONNX Gemm-13 with transB.
+ * x Wᵀ + b, the form in which checkpoints keep linear weights.
  * @param x       [tokens, in]
  * @param weight  [out, in]
  * @param bias    [out]
  */
-export const gemm = (x: Value, weight: Value, bias: Value | null): Value =>
-  single(gemmOp(bias ? [x, weight, bias] : [x, weight], { transB: 1 }));
+export const gemm = (x: Value, weight: Value, bias: Value | null): Value => product(x, weight, { transB: true }, bias);
 
 const matmulNBitsOp = defineOp("MatMulNBits", {
   domain: "com.microsoft",
@@ -41,6 +79,7 @@ const matmulNBitsOp = defineOp("MatMulNBits", {
     const x = required(inputs, 0);
     return [{ type: x.type, shape: [...x.shape.slice(0, -1), attributes.N as number] }];
   },
+  gradient: null, // linear() unpacks the weight for the way back
 });
 
 /** A linear weight [out, in] in blocks of 4 or 8 bits along `in`: w = scale · (q − zeroPoint). */

@@ -1,5 +1,5 @@
 import { InternalError } from "../../errors.ts";
-import type { Attribute, OutputType, Value } from "../graph.ts";
+import type { Attribute, Gradient, OutputType, Value } from "../graph.ts";
 
 export type Attributes = Readonly<Record<string, Attribute>>;
 
@@ -9,6 +9,8 @@ export interface OpRule {
   readonly domain?: string;
   /** Element type and shape of every output. Throws InternalError "graph" where the operator cannot be applied. */
   infer(inputs: readonly (Value | null)[], attributes: Attributes): readonly OutputType[];
+  /** Null says "not differentiable" on purpose. */
+  readonly gradient: Gradient | null;
 }
 
 export type Op = (inputs: readonly (Value | null)[], attributes?: Attributes) => Value[];
@@ -18,7 +20,7 @@ export function defineOp(type: string, rule: OpRule): Op {
   return (inputs, attributes = {}) => {
     const graph = inputs.find((input) => input !== null)?.graph;
     if (!graph) throw new InternalError("graph", `${type} has no input.`);
-    const options = rule.domain ? { domain: rule.domain } : {};
+    const options = { gradient: rule.gradient, ...(rule.domain ? { domain: rule.domain } : {}) };
     return graph.add(type, inputs, rule.infer(inputs, attributes), attributes, options);
   };
 }
@@ -36,7 +38,7 @@ export function required(inputs: readonly (Value | null)[], i: number): Value {
   return input;
 }
 
-/** Rule of operators whose output is like their first input. */
-export const sameAsFirst: OpRule = {
-  infer: (inputs) => [{ type: required(inputs, 0).type, shape: required(inputs, 0).shape }],
-};
+/** Shape rule of operators whose output is like their first input. */
+export const sameAsFirst: OpRule["infer"] = (inputs) => [
+  { type: required(inputs, 0).type, shape: required(inputs, 0).shape },
+];

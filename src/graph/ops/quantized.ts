@@ -15,6 +15,7 @@ export interface QuantizedRows {
 
 const quantizeOp = defineOp("QuantizeLinear", {
   infer: (inputs) => [{ type: "uint8", shape: required(inputs, 0).shape }],
+  gradient: null,
 });
 
 /** Zero of the unsigned bytes: the runtime multiplies unsigned activations many times faster than signed ones. */
@@ -43,6 +44,7 @@ const matmulIntegerToFloatOp = defineOp("MatMulIntegerToFloat", {
     }
     return [{ type: "float32", shape: [...a.shape.slice(0, -1), b.shape[1]!] }];
   },
+  gradient: null, // linear() unpacks the weight for the way back
 });
 
 /** A linear weight with a scale for each output channel: w = scale · q, or scale · (q − 128) for unsigned quants. */
@@ -71,6 +73,7 @@ const matmulBnb4Op = defineOp("MatMulBnb4", {
     const x = required(inputs, 0);
     return [{ type: x.type, shape: [...x.shape.slice(0, -1), attributes.N as number] }];
   },
+  gradient: null, // linear() unpacks the weight for the way back
 });
 
 /** A linear weight [out, in] in NF4 blocks along `in`: w = absmax · value[q]. */

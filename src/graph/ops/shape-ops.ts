@@ -1,18 +1,42 @@
 import { InternalError } from "../../errors.ts";
-import { int64Constant, type Value } from "../graph.ts";
+import { float32Constant, int64Constant, type Value } from "../graph.ts";
 import { type Dim, normalizeAxis, product, type Shape, withDim } from "../shape.ts";
-import { defineOp, required, single } from "./op.ts";
+import { add, sub } from "./elementwise.ts";
+import { defineOp, type Op, type OpRule, required, sameAsFirst, single } from "./op.ts";
 
+const gatherShape: OpRule["infer"] = (inputs) => {
+  const [data, indices] = [required(inputs, 0), required(inputs, 1)];
+  return [{ type: data.type, shape: [...indices.shape, ...data.shape.slice(1)] }];
+};
 const gatherOp = defineOp("Gather", {
-  infer: (inputs, { axis }) => {
+  infer: gatherShape,
+  gradient: ({ inputs, outputGrad }) => {
     const [data, indices] = [required(inputs, 0), required(inputs, 1)];
-    const at = normalizeAxis(axis as number, data.shape.length);
-    return [{ type: data.type, shape: [...data.shape.slice(0, at), ...indices.shape, ...data.shape.slice(at + 1)] }];
+    return [scatterAdd(data, indices, outputGrad), null];
   },
 });
 
-/** data[indices] along `axis`. ONNX Gather-13. */
-export const gather = (data: Value, indices: Value, axis = 0): Value => single(gatherOp([data, indices], { axis }));
+/** Rows data[indices];  ddata adds up the gradients of the rows that were taken. ONNX Gather-13. */
+export const gather = (data: Value, indices: Value): Value => single(gatherOp([data, indices], { axis: 0 }));
+
+/**
+ * Rows data[indices] where the way back is known, which is cheaper than adding up.
+ * @param back  from the gradient by the rows to the gradient by `data`
+ */
+export function gatherWith(data: Value, indices: Value, back: (grad: Value) => Value): Value {
+  const rule = defineOp("Gather", {
+    infer: gatherShape,
+    gradient: ({ outputGrad }) => [back(outputGrad), null],
+  });
+  return single(rule([data, indices], { axis: 0 }));
+}
+
+/** Zeros like `data` with `updates` added to the rows `indices`. ONNX ScatterND-18. */
+function scatterAdd(data: Value, indices: Value, updates: Value): Value {
+  const zeros = expandTo(float32Constant(data.graph, [0], []), sizes(data, 0, data.shape.length), data.shape);
+  const rule = defineOp("ScatterND", { infer: sameAsFirst, gradient: null });
+  return single(rule([zeros, unsqueeze(indices, indices.shape.length), updates], { reduction: "add" }));
+}
 
 /**
  * The same elements in another shape. At most one symbolic dimension may be new; the others must keep their place.
@@ -23,24 +47,40 @@ export function reshape(x: Value, shape: Shape): Value {
   if (target.filter((dim) => dim === -1).length > 1 || product(x.shape) !== product(shape)) {
     throw new InternalError("graph", `cannot reshape [${x.shape}] to [${shape}].`);
   }
-  const rule = defineOp("Reshape", { infer: (inputs) => [{ type: required(inputs, 0).type, shape }] });
-  return single(rule([x, int64Constant(x.graph, target)]));
+  return single(reshapeOp(shape)([x, int64Constant(x.graph, target)]));
 }
 
 /** Reshape where the graph itself computes the sizes, 0 among them: `target` is int64 [rank], `shape` what it will say. */
 export function reshapeTo(x: Value, target: Value, shape: Shape): Value {
-  const rule = defineOp("Reshape", { infer: (inputs) => [{ type: required(inputs, 0).type, shape }] });
-  return single(rule([x, target], { allowzero: 1 }));
+  return single(reshapeOp(shape)([x, target], { allowzero: 1 }));
 }
+
+const reshapeOp = (shape: Shape): Op =>
+  defineOp("Reshape", {
+    infer: (inputs) => [{ type: required(inputs, 0).type, shape }],
+    gradient: ({ inputs, outputGrad }) => [reshapeLike(outputGrad, required(inputs, 0)), null],
+  });
+
+/** `x` in the shape of `like`, which has as many elements. */
+const reshapeLike = (x: Value, like: Value): Value => reshapeTo(x, sizes(like, 0, like.shape.length), like.shape);
 
 const transposeOp = defineOp("Transpose", {
   infer: (inputs, { perm }) => {
     const x = required(inputs, 0);
     return [{ type: x.type, shape: (perm as readonly number[]).map((axis) => x.shape[axis]!) }];
   },
+  gradient: ({ outputGrad, attributes }) => {
+    const perm = attributes.perm as readonly number[];
+    return [
+      transpose(
+        outputGrad,
+        perm.map((_, axis) => perm.indexOf(axis)),
+      ),
+    ];
+  },
 });
 
-/** Dimensions in the order `perm`. ONNX Transpose-21. */
+/** Dimensions in the order `perm`;  the gradient's go back. ONNX Transpose-21. */
 export const transpose = (x: Value, perm: readonly number[]): Value => single(transposeOp([x], { perm }));
 
 /** Swaps the last two dimensions. */
@@ -50,7 +90,7 @@ export function transposeLast(x: Value): Value {
   return transpose(x, axes.with(a, b).with(b, a));
 }
 
-/** Joins along `axis`. ONNX Concat-13. */
+/** Joins along `axis`;  the gradient is cut at the joints. ONNX Concat-13. */
 export function concat(values: readonly Value[], axis: number): Value {
   const rule = defineOp("Concat", {
     infer: (inputs) => {
@@ -60,42 +100,81 @@ export function concat(values: readonly Value[], axis: number): Value {
       const dim: Dim = numbers.length === sizes.length ? numbers.reduce((sum, size) => sum + size, 0) : sizes.join("+");
       return [{ type: parts[0]!.type, shape: withDim(parts[0]!.shape, axis, dim) }];
     },
+    gradient: ({ inputs, outputGrad }) => cut(outputGrad, inputs as readonly Value[], axis),
   });
   return single(rule(values, { axis }));
 }
 
-/** x[start:end] along `axis`; `end` may be a value of the graph. ONNX Slice-13. */
+/** `x` in pieces as long as `parts` are, along `axis`. */
+function cut(x: Value, parts: readonly Value[], axis: number): Value[] {
+  let start = int64Constant(x.graph, [0]);
+  return parts.map((part) => {
+    const at = normalizeAxis(axis, part.shape.length);
+    const end = add(start, sizes(part, at, at + 1));
+    const piece = slice(x, axis, start, end, part.shape[at]!);
+    start = end;
+    return piece;
+  });
+}
+
+/**
+ * x[start:end] along `axis`; `start` ≥ 0 and `end` may be values of the graph;  dx has zeros around dy. ONNX Slice-13.
+ */
 export function slice(x: Value, axis: number, start: number | Value, end: number | Value, size: Dim): Value {
   const bound = (value: number | Value): Value => (typeof value === "number" ? int64Constant(x.graph, [value]) : value);
   const rule = defineOp("Slice", {
     infer: (inputs) => [{ type: required(inputs, 0).type, shape: withDim(required(inputs, 0).shape, axis, size) }],
+    gradient: ({ inputs, outputGrad }) => [
+      padBack(outputGrad, required(inputs, 0), required(inputs, 1), axis),
+      null,
+      null,
+      null,
+    ],
   });
   return single(rule([x, bound(start), bound(end), int64Constant(x.graph, [axis])]));
 }
 
+/** Zeros before and behind `part`, so that it lies at `start` in the size of `whole`. ONNX Pad-23. */
+function padBack(part: Value, whole: Value, start: Value, axis: number): Value {
+  const at = normalizeAxis(axis, whole.shape.length);
+  const behind = sub(sub(sizes(whole, at, at + 1), sizes(part, at, at + 1)), start);
+  const rule = defineOp("Pad", { infer: () => [{ type: part.type, shape: whole.shape }], gradient: null });
+  const pads = concat([start, behind], 0); // [before, behind] of the one axis
+  return single(rule([part, pads, null, int64Constant(part.graph, [at])], { mode: "constant" }));
+}
+
 /** Sizes of `x` from dimension `start` up to `end`, as int64 [end − start]. ONNX Shape-21. */
 export function sizes(x: Value, start: number, end: number): Value {
-  const rule = defineOp("Shape", { infer: () => [{ type: "int64", shape: [end - start] }] });
+  const rule = defineOp("Shape", { infer: () => [{ type: "int64", shape: [end - start] }], gradient: null });
   return single(rule([x], { start, end }));
 }
 
 /** A new dimension of size 1 at `axis`. ONNX Unsqueeze-21. */
 export function unsqueeze(x: Value, axis: number): Value {
   const shape = x.shape.toSpliced(axis, 0, 1);
-  const rule = defineOp("Unsqueeze", { infer: (inputs) => [{ type: required(inputs, 0).type, shape }] });
+  const rule = defineOp("Unsqueeze", {
+    infer: (inputs) => [{ type: required(inputs, 0).type, shape }],
+    gradient: ({ inputs, outputGrad }) => [reshapeLike(outputGrad, required(inputs, 0)), null],
+  });
   return single(rule([x, int64Constant(x.graph, [axis])]));
 }
 
 /** 0, 1, … up to `limit` (int64, one element), exclusive. ONNX Range-11. */
 export function range(limit: Value, dim: Dim): Value {
   const { graph } = limit;
-  const scalar = defineOp("Squeeze", { infer: (inputs) => [{ type: required(inputs, 0).type, shape: [] }] });
-  const rule = defineOp("Range", { infer: () => [{ type: "int64", shape: [dim] }] });
+  const scalar = defineOp("Squeeze", {
+    infer: (inputs) => [{ type: required(inputs, 0).type, shape: [] }],
+    gradient: null,
+  });
+  const rule = defineOp("Range", { infer: () => [{ type: "int64", shape: [dim] }], gradient: null });
   return single(rule([int64Constant(graph, [0], []), single(scalar([limit])), int64Constant(graph, [1], [])]));
 }
 
-/** Repeats `x` to the sizes in `target` (int64), which are `shape`. ONNX Expand-13. */
+/** Repeats `x` to the sizes in `target` (int64), which are `shape`;  dx sums over the copies. ONNX Expand-13. */
 export function expandTo(x: Value, target: Value, shape: Shape): Value {
-  const rule = defineOp("Expand", { infer: (inputs) => [{ type: required(inputs, 0).type, shape }] });
+  const rule = defineOp("Expand", {
+    infer: (inputs) => [{ type: required(inputs, 0).type, shape }],
+    gradient: ({ outputGrad }) => [outputGrad, null],
+  });
   return single(rule([x, target]));
 }

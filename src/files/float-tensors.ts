@@ -1,0 +1,79 @@
+import { InternalError } from "../errors.ts";
+import { dequantize } from "./gguf-blocks.ts";
+import { readAt, withFile } from "./read-at.ts";
+import type { TensorEntry } from "./tensor-index.ts";
+
+/** Elements of a tensor as float32, whatever type the file holds. */
+export function readFloats(entry: TensorEntry): Promise<Float32Array> {
+  return withFile(entry.file, async (handle) => {
+    const bytes = await readAt(handle, entry.offset, entry.length);
+    return dequantize(entry.type, bytes, elementCount(entry.shape));
+  });
+}
+
+export const elementCount = (shape: readonly number[]): number => shape.reduce((size, dim) => size * dim, 1);
+
+/** A tensor to be written. */
+export interface FloatTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly values: Float32Array;
+}
+
+/**
+ * A safetensors file of float tensors, sorted by name as the format's own library does within one dtype.
+ * @param metadata  strings for `__metadata__`
+ * @see https://github.com/huggingface/safetensors#format
+ */
+export function writeSafetensors(
+  tensors: readonly FloatTensor[],
+  dtype: "F32" | "F16",
+  metadata: Readonly<Record<string, string>> = { format: "pt" },
+): Uint8Array {
+  const sorted = [...tensors].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const header: Record<string, unknown> = { __metadata__: metadata };
+  const parts: Uint8Array[] = [];
+  let end = 0;
+  for (const { name, shape, values } of sorted) {
+    if (values.length !== elementCount(shape)) {
+      throw new InternalError("graph", `${name}: ${values.length} numbers for the shape [${shape}].`);
+    }
+    const bytes = dtype === "F32" ? bytesOf(values) : bytesOf(Uint16Array.from(values, toHalf));
+    header[name] = { dtype, shape, data_offsets: [end, end + bytes.length] };
+    end += bytes.length;
+    parts.push(bytes);
+  }
+  const json = Buffer.from(JSON.stringify(header));
+  const padded = Buffer.concat([json, Buffer.alloc((8 - (json.length % 8)) % 8, " ")]); // data begin on 8 bytes
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(padded.length));
+  return Buffer.concat([length, padded, ...parts]);
+}
+
+const bytesOf = (values: ArrayBufferView): Uint8Array =>
+  new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+
+const float = new Float32Array(1);
+const bits = new Uint32Array(float.buffer);
+
+/** Bits of the nearest IEEE half, ties to even; too large becomes infinity. */
+export function toHalf(value: number): number {
+  float[0] = value;
+  const x = bits[0]!;
+  const sign = (x >>> 16) & 0x8000;
+  const magnitude = x & 0x7fffffff;
+  if (magnitude > 0x7f800000) return sign | 0x7e00; // NaN
+  if (magnitude >= 0x47800000) return sign | 0x7c00; // 65536 and more
+  if (magnitude < 0x38800000) {
+    // below 2^-14: whole multiples of 2^-24
+    return sign | roundHalfToEven(Math.abs(value) * 2 ** 24);
+  }
+  const rounded = magnitude + 0xfff + ((magnitude >>> 13) & 1);
+  return sign | ((rounded - 0x38000000) >>> 13);
+}
+
+function roundHalfToEven(value: number): number {
+  const below = Math.floor(value);
+  const rest = value - below;
+  return rest > 0.5 || (rest === 0.5 && below % 2 === 1) ? below + 1 : below;
+}

@@ -1,0 +1,192 @@
+import { mkdir, readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { ModelError } from "../errors.ts";
+import { writeAtomically } from "../files/atomic.ts";
+import { type FloatTensor, readFloats, writeSafetensors } from "../files/float-tensors.ts";
+import { replaceFile } from "../files/replace-file.ts";
+import { readSafetensors } from "../files/safetensors.ts";
+import { type LoraTargets, loraNames } from "./lora.ts";
+
+export const adapterConfigName = "adapter_config.json";
+export const adapterWeightsName = "adapter_model.safetensors";
+
+/** The part of a LoRA adapter's config that makes its function. */
+export interface AdapterConfig {
+  readonly rank: number;
+  readonly alpha: number;
+  /** Only while training. */
+  readonly dropout: number;
+  readonly targets: LoraTargets;
+  readonly baseModel: string | null;
+}
+
+/** A LoRA pair in numbers; W' = W + scale · B A. */
+export interface AdapterPair {
+  /** [rank, in] */
+  readonly a: FloatTensor;
+  /** [out, rank] */
+  readonly b: FloatTensor;
+  readonly scale: number;
+}
+
+export interface Adapter {
+  readonly folder: string;
+  readonly config: AdapterConfig;
+  /** By the scope of the linear weight, named as the architectures name it. */
+  readonly pairs: ReadonlyMap<string, AdapterPair>;
+}
+
+type AdapterJson = Readonly<Record<string, unknown>>;
+
+/** Options that change what an adapter does, and the values with which they do nothing that we do not. */
+const plainValues: Readonly<Record<string, readonly unknown[]>> = {
+  peft_type: ["LORA"],
+  bias: ["none"],
+  fan_in_fan_out: [false],
+  use_dora: [false],
+  use_qalora: [false],
+  use_bdlora: [null, false],
+  modules_to_save: [null],
+  layer_replication: [null],
+  lora_bias: [false],
+  target_parameters: [null],
+  trainable_token_indices: [null],
+  alora_invocation_tokens: [null],
+};
+
+/**
+ * Reads a LoRA adapter in PEFT's form: adapter_config.json and adapter_model.safetensors.
+ * @throws ModelError "config" for an option that changes the function and that we do not compute, "weight-missing" and
+ *   "weight-shape" for pairs that are not pairs
+ * @see peft 0.21, src/peft/tuners/lora/config.py
+ */
+export async function readAdapter(folder: string): Promise<Adapter> {
+  const configFile = join(folder, adapterConfigName);
+  const json = await readConfig(configFile);
+  checkPlain(json, configFile);
+  const rank = readRank(json, "r", configFile);
+  const alpha = readRank(json, "lora_alpha", configFile);
+  const tensors = await readSafetensors(join(folder, adapterWeightsName));
+  const found = new Map<string, { a?: FloatTensor; b?: FloatTensor }>();
+  for (const entry of tensors.values()) {
+    const match = /^base_model\.model\.(?:model\.)?(.+)\.lora_(A|B)(?:\.default)?\.weight$/.exec(entry.name);
+    if (!match || entry.shape.length !== 2) {
+      throw new ModelError("config", `${entry.file}: "${entry.name}" is no matrix of a LoRA pair on a linear weight.`);
+    }
+    const [, scope, part] = match as unknown as [string, string, "A" | "B"];
+    const names = loraNames(scope);
+    const tensor = { name: part === "A" ? names.a : names.b, shape: entry.shape, values: await readFloats(entry) };
+    found.set(scope, { ...found.get(scope), [part === "A" ? "a" : "b"]: tensor });
+  }
+  const pairs = new Map<string, AdapterPair>();
+  for (const [scope, { a, b }] of found) {
+    if (!a || !b) throw new ModelError("weight-missing", `${folder}: "${scope}" has lora_${a ? "A" : "B"} alone.`);
+    const own = patternValue(json.rank_pattern, scope) ?? rank;
+    if (a.shape[0] !== own || b.shape[1] !== own) {
+      throw new ModelError(
+        "weight-shape",
+        `${folder}: "${scope}" has A [${a.shape}] and B [${b.shape}], but ${adapterConfigName} says rank ${own}.`,
+      );
+    }
+    const ownAlpha = patternValue(json.alpha_pattern, scope) ?? alpha;
+    pairs.set(scope, { a, b, scale: ownAlpha / (json.use_rslora === true ? Math.sqrt(own) : own) });
+  }
+  const targets = Array.isArray(json.target_modules) ? (json.target_modules as string[]) : [...pairs.keys()];
+  const dropout = typeof json.lora_dropout === "number" ? json.lora_dropout : 0;
+  const baseModel = typeof json.base_model_name_or_path === "string" ? json.base_model_name_or_path : null;
+  return { folder, config: { rank, alpha, dropout, targets, baseModel }, pairs };
+}
+
+async function readConfig(file: string): Promise<AdapterJson> {
+  let text: string;
+  try {
+    if (!(await stat(file)).isFile()) throw new Error("it is no file");
+    text = await readFile(file, "utf8");
+  } catch (cause) {
+    throw new ModelError(
+      "config",
+      `${file} cannot be read: ${(cause as Error).message}. An adapter is a folder with ${adapterConfigName} and ${adapterWeightsName}.`,
+      { cause },
+    );
+  }
+  try {
+    const json: unknown = JSON.parse(text);
+    if (typeof json === "object" && json !== null && !Array.isArray(json)) return json as AdapterJson;
+  } catch {}
+  throw new ModelError("config", `${file} is not a JSON object. Get the adapter again.`);
+}
+
+function checkPlain(json: AdapterJson, file: string): void {
+  for (const [key, allowed] of Object.entries(plainValues)) {
+    if (!(key in json) || allowed.includes(json[key])) continue;
+    const isEmpty = typeof json[key] === "object" && Object.keys(json[key] ?? {}).length === 0;
+    if (isEmpty) continue;
+    throw new ModelError(
+      "config",
+      `${file}: "${key}": ${JSON.stringify(json[key])} is not supported; supported: ${allowed.map((value) => JSON.stringify(value)).join(", ")}.`,
+    );
+  }
+}
+
+function readRank(json: AdapterJson, key: string, file: string): number {
+  const value = json[key];
+  if (typeof value === "number" && value > 0 && Number.isFinite(value)) return value;
+  throw new ModelError("config", `${file}: "${key}" is ${JSON.stringify(value)}, but must be a number over 0.`);
+}
+
+/**
+ * The value of the first key that ends the module's name, as PEFT finds it: `.*\.(key)$`, where a key may be a regular
+ * expression.
+ */
+function patternValue(patterns: unknown, scope: string): number | undefined {
+  if (typeof patterns !== "object" || patterns === null) return undefined;
+  for (const [key, value] of Object.entries(patterns as Record<string, unknown>)) {
+    const bare = key.replace(/^\^?(model\.)?/, "");
+    if (typeof value === "number" && new RegExp(`(^|.*\\.)(${bare})$`).test(scope)) return value;
+  }
+  return undefined;
+}
+
+/**
+ * Writes an adapter in PEFT's form. The weights appear as a whole or not at all.
+ * @param tensors  named as loraNames has them
+ */
+export async function writeAdapter(
+  folder: string,
+  config: AdapterConfig,
+  tensors: readonly FloatTensor[],
+  dtype: "F32" | "F16",
+): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const named = tensors.map((tensor) => ({ ...tensor, name: `base_model.model.${tensor.name}` }));
+  await writeAtomically(join(folder, adapterConfigName), `${JSON.stringify(peftConfig(config, tensors), null, 2)}\n`);
+  await replaceFile(join(folder, adapterWeightsName), writeSafetensors(named, dtype));
+}
+
+/** The keys that PEFT's loader reads; what is left out has PEFT's default. */
+function peftConfig(config: AdapterConfig, tensors: readonly FloatTensor[]): AdapterJson {
+  const modules = new Set(
+    tensors.map(
+      ({ name }) =>
+        name
+          .replace(/\.lora_[AB]\.weight$/, "")
+          .split(".")
+          .at(-1)!,
+    ),
+  );
+  return {
+    peft_type: "LORA",
+    task_type: "FEATURE_EXTRACTION",
+    base_model_name_or_path: config.baseModel,
+    r: config.rank,
+    lora_alpha: config.alpha,
+    lora_dropout: config.dropout,
+    target_modules: [...modules].sort(),
+    bias: "none",
+    fan_in_fan_out: false,
+    use_dora: false,
+    use_rslora: false,
+    init_lora_weights: true,
+    inference_mode: true,
+  };
+}

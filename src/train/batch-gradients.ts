@@ -1,0 +1,233 @@
+import { differentiate, lossSeed } from "../graph/autodiff.ts";
+import { Graph } from "../graph/graph.ts";
+import { slice } from "../graph/ops/shape-ops.ts";
+import { prune } from "../graph/rewrite/prune.ts";
+import { prefixIdsName } from "../models/build-training.ts";
+import { layoutFeeds } from "../runtime/encoder.ts";
+import { Session, type SessionOptions, Tensor } from "../runtime/session.ts";
+import { planBatches } from "../text/batch.ts";
+import { dropoutFeeds } from "./dropout.ts";
+import { infoNce } from "./info-nce.ts";
+import type { FlatTensors } from "./parameters.ts";
+import { type AdaptedModel, buildTrainingGraph, type TrainingGraph, trainingNames } from "./training-graph.ts";
+
+/** Token ids of one step's texts, template included. */
+export interface TrainingBatch {
+  /** Ids that all sequences begin with, and that are not in them; empty where the model has no prefix. */
+  readonly prefix: readonly number[];
+  readonly anchors: readonly (readonly number[])[];
+  /** One for each anchor, in the same order. */
+  readonly positives: readonly (readonly number[])[];
+  /** Any number; a triple's is against every anchor of the batch. */
+  readonly hardNegatives: readonly (readonly number[])[];
+}
+
+/** Loss of a batch, and the gradients by an adapter's parameters. */
+export interface BatchGradients {
+  readonly tensors: TrainingGraph["tensors"];
+  /**
+   * @param gradients  overwritten
+   * @param seed  of the dropout masks
+   * @returns the loss, nats
+   */
+  compute(batch: TrainingBatch, parameters: FlatTensors, gradients: FlatTensors, seed?: number): Promise<number>;
+  close(): Promise<void>;
+}
+
+type Feeds = Record<string, Tensor>;
+
+export const parameterFeeds = (parameters: FlatTensors): Feeds =>
+  Object.fromEntries(
+    parameters.tensors.map(({ name, shape }) => [name, new Tensor("float32", parameters.view(name), shape)]),
+  );
+
+function textFeeds(sequences: readonly (readonly number[])[], prefix: readonly number[]): Feeds {
+  const feeds = layoutFeeds(sequences, prefix.length);
+  if (prefix.length === 0) return feeds;
+  return { ...feeds, [prefixIdsName]: new Tensor("int64", BigInt64Array.from(prefix, BigInt), [prefix.length]) };
+}
+
+const sequencesOf = ({ anchors, positives, hardNegatives }: TrainingBatch): (readonly number[])[] => [
+  ...anchors,
+  ...positives,
+  ...hardNegatives,
+];
+
+const pairsFeed = (count: number): Tensor => new Tensor("int64", BigInt64Array.of(BigInt(count)), [1]);
+
+const gradientNames = (graph: TrainingGraph): string[] => graph.tensors.map(({ name }) => trainingNames.gradient(name));
+
+type Masks = (seed: number) => Feeds;
+
+const masksOf =
+  ({ dropout }: AdaptedModel, { maskWidths }: TrainingGraph): Masks =>
+  (seed) =>
+    dropoutFeeds(maskWidths, dropout, seed);
+
+/** The whole batch in one run: nothing is computed twice, but all activations are held. */
+export class DirectGradients implements BatchGradients {
+  readonly tensors: TrainingGraph["tensors"];
+  readonly #session: Session;
+  readonly #outputs: readonly string[];
+  readonly #masks: Masks;
+
+  private constructor(graph: TrainingGraph, masks: Masks, session: Session) {
+    this.tensors = graph.tensors;
+    this.#masks = masks;
+    this.#session = session;
+    this.#outputs = [trainingNames.loss, ...gradientNames(graph)];
+  }
+
+  static async create(model: AdaptedModel, temperature: number, options: SessionOptions): Promise<DirectGradients> {
+    const graph = buildTrainingGraph(model, "loss", temperature);
+    return new DirectGradients(graph, masksOf(model, graph), await Session.create(graph.graph, options));
+  }
+
+  async compute(batch: TrainingBatch, parameters: FlatTensors, gradients: FlatTensors, seed = 0): Promise<number> {
+    const feeds = {
+      ...this.#masks(seed),
+      ...textFeeds(sequencesOf(batch), batch.prefix),
+      ...parameterFeeds(parameters),
+      [trainingNames.pairs]: pairsFeed(batch.anchors.length),
+    };
+    const outputs = await this.#session.run(feeds, this.#outputs);
+    for (const { name } of this.tensors) {
+      gradients.view(name).set(outputs[trainingNames.gradient(name)]!.data as Float32Array);
+    }
+    return outputs[trainingNames.loss]!.data[0] as number;
+  }
+
+  close(): Promise<void> {
+    return this.#session.close();
+  }
+}
+
+/**
+ * The same numbers in bounded memory: the embeddings of all texts first, then the loss and its gradients by the embeddings,
+ * then forward and back once more for a part of the texts at a time.
+ * @see GradCache, arXiv 2101.06983
+ */
+export class CachedGradients implements BatchGradients {
+  readonly tensors: TrainingGraph["tensors"];
+  readonly #forward: Session;
+  readonly #loss: Session;
+  readonly #backward: Session;
+  readonly #gradientNames: readonly string[];
+  readonly #microBatchTokens: number;
+  readonly #masks: Masks;
+
+  private constructor(
+    graph: TrainingGraph,
+    masks: Masks,
+    sessions: readonly [Session, Session, Session],
+    microBatchTokens: number,
+  ) {
+    this.tensors = graph.tensors;
+    this.#masks = masks;
+    [this.#forward, this.#loss, this.#backward] = sessions;
+    this.#gradientNames = gradientNames(graph);
+    this.#microBatchTokens = microBatchTokens;
+  }
+
+  /** @param microBatchTokens  most tokens of one run; it bounds the activations that are held */
+  static async create(
+    model: AdaptedModel,
+    temperature: number,
+    options: SessionOptions,
+    microBatchTokens: number,
+  ): Promise<CachedGradients> {
+    const graph = buildTrainingGraph(model, "gradients", temperature);
+    const forward = buildTrainingGraph(model, "embeddings", temperature);
+    const sessions = [
+      await Session.create(forward.graph, options),
+      await Session.create(lossGraph(temperature), options),
+      await Session.create(graph.graph, options),
+    ] as const;
+    return new CachedGradients(graph, masksOf(model, graph), sessions, microBatchTokens);
+  }
+
+  async compute(batch: TrainingBatch, parameters: FlatTensors, gradients: FlatTensors, seed = 0): Promise<number> {
+    const sequences = sequencesOf(batch);
+    const lengths = sequences.map((ids) => ids.length);
+    const parts = planBatches(lengths, { maxBatchTokens: this.#microBatchTokens }).map((rows, part) => ({
+      rows,
+      feeds: {
+        ...this.#masks(seed + part),
+        ...textFeeds(
+          rows.map((row) => sequences[row]!),
+          batch.prefix,
+        ),
+        ...parameterFeeds(parameters),
+      },
+    }));
+    const embeddings = await this.#embed(parts, sequences.length);
+    const { loss, grad } = await this.#lossOf(embeddings, batch.anchors.length);
+    gradients.values.fill(0);
+    for (const { rows, feeds } of parts) {
+      const rowGrads = takeRows(grad, rows);
+      const outputs = await this.#backward.run(
+        { ...feeds, [trainingNames.embeddingGradient]: rowGrads },
+        this.#gradientNames,
+      );
+      for (const { name } of this.tensors) {
+        addTo(gradients.view(name), outputs[trainingNames.gradient(name)]!.data as Float32Array);
+      }
+    }
+    return loss;
+  }
+
+  async #embed(parts: readonly { rows: readonly number[]; feeds: Feeds }[], count: number): Promise<Tensor> {
+    let all: Float32Array | undefined;
+    let width = 0;
+    for (const { rows, feeds } of parts) {
+      const outputs = await this.#forward.run(feeds, [trainingNames.embedding]);
+      const { data, dims } = outputs[trainingNames.embedding]!;
+      width = dims[1]!;
+      all ??= new Float32Array(count * width);
+      for (const [i, row] of rows.entries()) {
+        all.set((data as Float32Array).subarray(i * width, (i + 1) * width), row * width);
+      }
+    }
+    return new Tensor("float32", all!, [count, width]);
+  }
+
+  async #lossOf(embeddings: Tensor, pairs: number): Promise<{ loss: number; grad: Tensor }> {
+    const names = [trainingNames.loss, trainingNames.embeddingGradient];
+    const feeds = { [trainingNames.embedding]: embeddings, [trainingNames.pairs]: pairsFeed(pairs) };
+    const outputs = await this.#loss.run(feeds, names);
+    return { loss: outputs[names[0]!]!.data[0] as number, grad: outputs[names[1]!]! };
+  }
+
+  async close(): Promise<void> {
+    for (const session of [this.#forward, this.#loss, this.#backward]) await session.close();
+  }
+}
+
+/** From embeddings to the loss and its gradient by them. */
+function lossGraph(temperature: number): Graph {
+  const graph = new Graph();
+  const embedding = graph.input(trainingNames.embedding, "float32", ["batch", "hidden"]);
+  const pairs = graph.input(trainingNames.pairs, "int64", [1]);
+  const loss = infoNce(
+    slice(embedding, 0, 0, pairs, "pairs"),
+    slice(embedding, 0, pairs, Number.MAX_SAFE_INTEGER, "candidates"),
+    temperature,
+  );
+  graph.output(loss, trainingNames.loss);
+  graph.output(differentiate([lossSeed(loss)], [embedding])[0]!, trainingNames.embeddingGradient);
+  prune(graph);
+  return graph;
+}
+
+function takeRows({ data, dims }: Tensor, rows: readonly number[]): Tensor {
+  const width = dims[1]!;
+  const taken = new Float32Array(rows.length * width);
+  rows.forEach((row, i) => {
+    taken.set((data as Float32Array).subarray(row * width, (row + 1) * width), i * width);
+  });
+  return new Tensor("float32", taken, [rows.length, width]);
+}
+
+function addTo(sum: Float32Array, values: Float32Array): void {
+  for (let i = 0; i < sum.length; i++) sum[i]! += values[i]!;
+}
