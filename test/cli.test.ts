@@ -81,6 +81,7 @@ function fakeModel(options: FakeModelOptions = {}): EmbeddingModel & { closed: b
     embedStream,
     embedTokens: async () => [],
     embedLayers: async (texts: readonly string[]) => texts.map((text) => [row(text)]),
+    explain: async (texts: readonly string[]) => texts.map((text) => [{ text, id: 0, probability: 1 }]),
     withRecipe: async (): Promise<EmbeddingModel> => model,
     similarity: async () => 0,
     close: async () => {

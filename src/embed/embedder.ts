@@ -1,12 +1,15 @@
 import { InputError } from "../errors.ts";
+import { buildNextTokenGraph } from "../models/build-next-token.ts";
+import { nextTokenScores } from "../runtime/next-token.ts";
 import { defaultBatchTokens, planBatches, uniqueIndex } from "../text/batch.ts";
 import { completeRecipe } from "../text/complete-recipe.ts";
 import { type Recipe, type RecipeOptions, recipeId } from "../text/recipe.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import type { EmbeddingModel, EmbedOptions, StreamedEmbedding } from "./embedding-model.ts";
+import type { EmbeddingModel, EmbedOptions, ExplainOptions, StreamedEmbedding } from "./embedding-model.ts";
 import { EncoderPool, type ModelParts } from "./encoder-pool.ts";
 import { cosineSimilarity, scaleToUnit } from "./pooling.ts";
 import { StateReader } from "./state-reader.ts";
+import { topTokens, type Word } from "./top-words.ts";
 import { readWhitening, type Whiten } from "./whitening.ts";
 
 /** Texts that a stream collects before it sorts and runs them: bounds its memory. */
@@ -106,6 +109,22 @@ export class Embedder implements EmbeddingModel {
     const distinct = unique.map((i) => texts[i]!);
     const rows = await this.#reader.read(distinct, unique, options, layers);
     return of.map((row) => rows[row]!.states.map((state) => state.slice()));
+  }
+
+  async explain(texts: readonly string[], { count = 10, ...options }: ExplainOptions = {}): Promise<Word[][]> {
+    const { whitening: _, subtractTemplate: __, ...recipe } = this.recipe;
+    await using view = await this.withRecipe({ ...recipe, layer: "last" });
+    const rows = await view.embedLayers(texts, [this.numLayers], options);
+    const { architecture, config, checkpoint, session } = this.#pool.parts;
+    const graph = buildNextTokenGraph(architecture, config, checkpoint, view.hiddenSize);
+    const states = rows.map(([state]) => state!);
+    const scores = await nextTokenScores(graph, states, session);
+    const word = ({ id, probability }: { id: number; probability: number }): Word => ({
+      text: this.#tokenizer.decode([id]),
+      id,
+      probability,
+    });
+    return scores.map((row) => topTokens(row, count).map(word));
   }
 
   async embedTokens(
