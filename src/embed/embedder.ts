@@ -5,9 +5,16 @@ import { defaultBatchTokens, planBatches, uniqueIndex } from "../text/batch.ts";
 import { completeRecipe } from "../text/complete-recipe.ts";
 import { type Recipe, type RecipeOptions, recipeId } from "../text/recipe.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import type { EmbeddingModel, EmbedOptions, ExplainOptions, StreamedEmbedding } from "./embedding-model.ts";
+import type {
+  EmbeddingModel,
+  EmbedOptions,
+  ExplainOptions,
+  RunStatistics,
+  StreamedEmbedding,
+} from "./embedding-model.ts";
 import { EncoderPool, type ModelParts } from "./encoder-pool.ts";
 import { cosineSimilarity, scaleToUnit } from "./pooling.ts";
+import { RunMeter } from "./run-meter.ts";
 import { StateReader } from "./state-reader.ts";
 import { topTokens, type Word } from "./top-words.ts";
 import { readWhitening, type Whiten } from "./whitening.ts";
@@ -39,6 +46,7 @@ export class Embedder implements EmbeddingModel {
   readonly recipeId: string;
   readonly #pool: EncoderPool;
   readonly #tokenizer: Tokenizer;
+  readonly #meter = new RunMeter();
   readonly #reader: StateReader;
   readonly #whiten: Whiten | null;
   #closed = false;
@@ -52,7 +60,7 @@ export class Embedder implements EmbeddingModel {
     this.maxTokens = pool.parts.config.maxPositions;
     this.recipe = recipe;
     this.recipeId = recipeId(recipe);
-    this.#reader = new StateReader(pool, tokenizer, recipe);
+    this.#reader = new StateReader(pool, tokenizer, recipe, this.#meter);
     this.#whiten = recipe.whitening ? readWhitening(recipe.whitening, hiddenSize) : null;
   }
 
@@ -75,6 +83,10 @@ export class Embedder implements EmbeddingModel {
     const recipe = completeRecipe(options, { model, precision });
     const { width } = await this.#pool.get(recipe);
     return new Embedder({ name: this.name, recipe, pool: this.#pool.hold(), tokenizer: this.#tokenizer }, width);
+  }
+
+  get statistics(): RunStatistics {
+    return this.#meter.statistics;
   }
 
   async embed(texts: readonly string[], options: EmbedOptions = {}): Promise<Float32Array[]> {
@@ -138,7 +150,8 @@ export class Embedder implements EmbeddingModel {
     const lengths = ids.map(({ length }) => length);
     for (const batch of planBatches(lengths, { maxBatchTokens: defaultBatchTokens })) {
       checkSignal(options.signal);
-      const rows = await encoder.run(batch.map((i) => ids[i]!));
+      const sequences = batch.map((i) => ids[i]!);
+      const rows = await this.#meter.time(sequences, () => encoder.run(sequences));
       batch.forEach((i, row) => {
         states[i] = rows[row]!;
       });

@@ -6,6 +6,7 @@ import type { Tokenizer } from "../text/tokenizer.ts";
 import type { EmbedOptions } from "./embedding-model.ts";
 import type { EncoderPool } from "./encoder-pool.ts";
 import { PromptRunner } from "./prompt-runner.ts";
+import type { RunMeter } from "./run-meter.ts";
 
 export interface TextStates {
   /** One for each layer asked for, [hiddenSize] each. */
@@ -20,10 +21,12 @@ export interface TextStates {
 export class StateReader {
   readonly #pool: EncoderPool;
   readonly #recipe: Recipe;
+  readonly #meter: RunMeter;
   readonly #runners: readonly PromptRunner[];
   readonly #templateStates = new Map<string, Promise<readonly Float32Array[]>>();
 
-  constructor(pool: EncoderPool, tokenizer: Tokenizer, recipe: Recipe) {
+  constructor(pool: EncoderPool, tokenizer: Tokenizer, recipe: Recipe, meter: RunMeter) {
+    this.#meter = meter;
     const { maxPositions } = pool.parts.config;
     this.#pool = pool;
     this.#recipe = recipe;
@@ -62,7 +65,7 @@ export class StateReader {
     for (const runner of this.#runners) {
       const prompts = texts.map((text, i) => runner.encode(text, indexes[i]!, options));
       const rows = await runner.run(encoder, prompts, options, (sequences, prefix, places) =>
-        encoder.read(sequences, names, prefix, {}, places),
+        this.#meter.time(sequences, () => encoder.read(sequences, names, prefix, {}, places)),
       );
       const read = prompts.map(({ ids, truncatedTokens }, i) => ({
         states: rows[i]!,

@@ -2,6 +2,9 @@ import { InputError } from "../errors.ts";
 import { Graph, type Value } from "../graph/graph.ts";
 import { matmul } from "../graph/ops/matmul.ts";
 import { gather, range, reshape, sizes } from "../graph/ops/shape-ops.ts";
+import { nameOutputs } from "../graph/rewrite/name-outputs.ts";
+import { prune } from "../graph/rewrite/prune.ts";
+import { fuseSkipNorm } from "../graph/rewrite/skip-norm.ts";
 import type { TokenPrepending } from "../text/recipe.ts";
 import type { Architecture } from "./architecture.ts";
 import type { AttentionContext, KeyValues } from "./attention.ts";
@@ -41,6 +44,7 @@ export interface InferenceGraph {
 }
 
 export interface GraphOptions {
+  /** May add outputs for the inputs of linear weights. */
   readonly observer?: (graph: Graph) => Observer;
   readonly lora?: (graph: Graph) => LoraSource;
   /** Earlier layers that are read too, state.<layer> [batch, hiddenSize]. */
@@ -98,6 +102,9 @@ export function buildInferenceGraph(
   }
   if (depth === config.numLayers) hidden = architecture.finalNorm(weights, hidden, config);
   graph.output(pool ? matmul(pool, hidden) : hidden, graphNames.embedding);
+  fuseSkipNorm(graph);
+  nameOutputs(graph);
+  prune(graph);
   const { numKeyValueHeads, headDim } = config;
   return { graph, layers: depth, numKeyValueHeads, headDim, poolsTokens, movesTokens: move !== null };
 }
