@@ -1,7 +1,9 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { type Device, devices } from "../runtime/device.ts";
 import { defaultBatchTokens } from "../text/batch.ts";
-import { type Precision, precisions, templates } from "../text/recipe.ts";
+import { recipeNames } from "../text/named-recipes.ts";
+import { type Precision, precisions } from "../text/recipe.ts";
+import { templates } from "../text/templates.ts";
 
 export const defaultModel = "smollm2-135m";
 
@@ -34,7 +36,10 @@ export function addModelFlags(command: Command): Command {
       "-m, --model <model>",
       `known name, folder, .gguf file or hub id (default: the recipe's, else ${defaultModel})`,
     )
-    .option("--recipe <file>", "JSON file with template, clean-up, demonstrations, layer …; flags win over it")
+    .option(
+      "--recipe <file|name>",
+      `JSON file with template, demonstrations, layer …, or ${recipeNames.join(", ")}; flags win over it`,
+    )
     .option(
       "--template <text>",
       `prompt with one {text} slot, or ${Object.keys(templates).join(", ")} (default: the recipe's, else eol)`,

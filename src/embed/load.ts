@@ -6,7 +6,9 @@ import { type OpenedCheckpoint, openCheckpoint } from "../models/checkpoint.ts";
 import { findArchitecture } from "../models/registry.ts";
 import type { Device } from "../runtime/device.ts";
 import { multipliesSignedWeights } from "../runtime/int8-support.ts";
-import { completeRecipe, type Precision, type RecipeOptions } from "../text/recipe.ts";
+import { completeRecipe, differingModel } from "../text/complete-recipe.ts";
+import { namedRecipe } from "../text/named-recipes.ts";
+import type { Precision, RecipeOptions } from "../text/recipe.ts";
 import { loadTokenizer, type Tokenizer, tokenizerFromGguf } from "../text/tokenizer.ts";
 import { measureActivations } from "./calibration.ts";
 import { Embedder } from "./embedder.ts";
@@ -20,8 +22,12 @@ export interface LoadProgress {
 }
 
 export interface LoadOptions {
-  /** Template, demonstrations, clean-up, layer, normalisation: what is left out is the default recipe's. */
+  /** Template, demonstrations, clean-up, layer, normalisation …: what is left out is the default recipe's. */
   readonly recipe?: RecipeOptions;
+  /** A recipe by name, such as `best` or `metaEol`; `recipe` wins over its fields. */
+  readonly recipeName?: string;
+  /** Told what is not an error but may surprise: a recipe that was made for another model. */
+  readonly onWarning?: (message: string) => void;
   /** How the weights are held; `stored` by default. Wins over the recipe's own. */
   readonly precision?: Precision;
   /** Threads of one operator; by default one for each physical core. */
@@ -52,8 +58,12 @@ export async function load(model = "smollm2-135m", options: LoadOptions = {}): P
     ...(signal ? { signal } : {}),
     ...(onProgress ? { onProgress } : {}),
   });
-  const precision = options.precision ?? options.recipe?.precision ?? "stored";
-  const recipe = completeRecipe(options.recipe ?? {}, { model: files.identity, precision });
+  const named = options.recipeName === undefined ? {} : await namedRecipe(options.recipeName, files.identity);
+  const chosen = { ...named, ...options.recipe };
+  const precision = options.precision ?? chosen.precision ?? "stored";
+  const recipe = completeRecipe(chosen, { model: files.identity, precision });
+  const other = differingModel(chosen, files.identity);
+  if (other !== null) options.onWarning?.(`the recipe is for ${other}, but the model is ${files.identity}.`);
   const opened = await openCheckpoint(files, {
     precision,
     cacheFolder: cacheFolder(cacheDir),

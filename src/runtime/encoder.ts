@@ -8,6 +8,14 @@ export interface PrefixCache {
   readonly feeds: Readonly<Record<string, Tensor>>;
 }
 
+/** What some graphs must know of a sequence besides its tokens; places count from the first id that is run. */
+export interface TokenPlaces {
+  /** Share of each token in the embedding, from `start` on; for a graph that pools tokens. */
+  readonly pool?: { readonly start: number; readonly weights: readonly number[] };
+  /** The token that is overwritten by the last one's state; for a graph that moves tokens. */
+  readonly placeholder?: number;
+}
+
 /** An adapter's tensors by the names of the graph's inputs. */
 export type AdapterFeeds = Readonly<Record<string, Tensor>>;
 
@@ -27,10 +35,16 @@ export class Encoder {
     return new Encoder(await Session.create(graph.graph, options), graph);
   }
 
+  /** Numbers of an embedding. */
+  get width(): number {
+    return Number(this.#graph.graph.outputs.find(({ name }) => name === graphNames.embedding)!.shape[1]);
+  }
+
   /**
    * Embeddings of the last token of every sequence.
    * @param sequences  token ids, none empty; with a prefix only the ids after it
-   * @param adapter  for a graph with adapters; the one that the prefix was run with
+   * @param adapter    for a graph with adapters; the one that the prefix was run with
+   * @param places     of each sequence, for graphs that need them
    * @returns [batch][hiddenSize]
    * @throws ModelError "nan-output" when a vector holds a NaN or an infinity
    */
@@ -38,13 +52,29 @@ export class Encoder {
     sequences: readonly ArrayLike<number>[],
     prefix: PrefixCache = this.#empty,
     adapter: AdapterFeeds = {},
+    places: readonly TokenPlaces[] = [],
   ): Promise<Float32Array[]> {
-    const feeds = { ...layoutFeeds(sequences, prefix.length), ...prefix.feeds, ...adapter };
-    const { [graphNames.embedding]: embedding } = await this.#session.run(feeds, [graphNames.embedding]);
-    const states = embedding!.data as Float32Array;
-    checkFinite(states);
-    const width = states.length / sequences.length;
-    return sequences.map((_, row) => states.slice(row * width, (row + 1) * width));
+    const rows = await this.read(sequences, [graphNames.embedding], prefix, adapter, places);
+    return rows.map(([state]) => state!);
+  }
+
+  /** The same for several states of each sequence: the embedding, or those of layers that the graph reads too. [batch][names][hiddenSize] */
+  async read(
+    sequences: readonly ArrayLike<number>[],
+    names: readonly string[],
+    prefix: PrefixCache = this.#empty,
+    adapter: AdapterFeeds = {},
+    places: readonly TokenPlaces[] = [],
+  ): Promise<Float32Array[][]> {
+    const outputs = await this.outputs(sequences, names, prefix, adapter, places);
+    for (const states of outputs.values()) checkFinite(states);
+    return sequences.map((_, row) =>
+      names.map((name) => {
+        const states = outputs.get(name)!;
+        const width = states.length / sequences.length;
+        return states.slice(row * width, (row + 1) * width);
+      }),
+    );
   }
 
   /** Any outputs of the graph, as they come; `sequences` and `prefix` as in `run`. */
@@ -52,8 +82,16 @@ export class Encoder {
     sequences: readonly ArrayLike<number>[],
     names: readonly string[],
     prefix: PrefixCache = this.#empty,
+    adapter: AdapterFeeds = {},
+    places: readonly TokenPlaces[] = [],
   ): Promise<ReadonlyMap<string, Float32Array>> {
-    const outputs = await this.#session.run({ ...layoutFeeds(sequences, prefix.length), ...prefix.feeds }, names);
+    const feeds = {
+      ...layoutFeeds(sequences, prefix.length),
+      ...placeFeeds(this.#graph, sequences, places),
+      ...prefix.feeds,
+      ...adapter,
+    };
+    const outputs = await this.#session.run(feeds, names);
     return new Map(names.map((name) => [name, outputs[name]!.data as Float32Array]));
   }
 
@@ -65,14 +103,11 @@ export class Encoder {
       graphNames.presentKey(i),
       graphNames.presentValue(i),
     ]);
-    const outputs = await this.#session.run(
-      { ...layoutFeeds([ids], 0), ...this.#empty.feeds, ...adapter },
-      names.flat(),
-    );
+    const outputs = await this.outputs([ids], names.flat(), this.#empty, adapter);
     const shape = [this.#graph.numKeyValueHeads, ids.length, this.#graph.headDim];
     const feeds = pastFeeds(this.#graph, (i, part) => {
-      const present = outputs[part === "key" ? graphNames.presentKey(i) : graphNames.presentValue(i)]!;
-      return new Tensor("float32", present.data as Float32Array, shape);
+      const present = outputs.get(part === "key" ? graphNames.presentKey(i) : graphNames.presentValue(i))!;
+      return new Tensor("float32", present, shape);
     });
     return { length: ids.length, feeds };
   }
@@ -123,6 +158,28 @@ export function layoutFeeds(sequences: readonly ArrayLike<number>[], pastLength:
     [graphNames.gridIndex]: int64(gridIndex, [sequences.length, length]),
     [graphNames.tokenCell]: int64(tokenCell, [tokens]),
     [graphNames.lastToken]: int64(lastToken, [sequences.length]),
+  };
+}
+
+/** By default the last token is read and every token stays what it is. */
+function placeFeeds(
+  { poolsTokens, movesTokens }: InferenceGraph,
+  sequences: readonly ArrayLike<number>[],
+  places: readonly TokenPlaces[],
+): Record<string, Tensor> {
+  const tokens = sequences.reduce((sum, ids) => sum + ids.length, 0);
+  const weights = new Float32Array(poolsTokens ? sequences.length * tokens : 0);
+  const sources = BigInt64Array.from({ length: movesTokens ? tokens : 0 }, (_, token) => BigInt(token));
+  let first = 0;
+  sequences.forEach(({ length }, row) => {
+    const { pool = { start: length - 1, weights: [1] }, placeholder } = places[row] ?? {};
+    if (poolsTokens) weights.set(pool.weights, row * tokens + first + pool.start);
+    if (movesTokens && placeholder !== undefined) sources[first + placeholder] = BigInt(first + length - 1);
+    first += length;
+  });
+  return {
+    ...(poolsTokens ? { [graphNames.poolWeights]: new Tensor("float32", weights, [sequences.length, tokens]) } : {}),
+    ...(movesTokens ? { [graphNames.sourceToken]: new Tensor("int64", sources, [tokens]) } : {}),
   };
 }
 

@@ -5,7 +5,7 @@ import type { AdapterConfig } from "../models/adapter-file.ts";
 import { openCheckpoint } from "../models/checkpoint.ts";
 import { findArchitecture } from "../models/registry.ts";
 import type { SessionOptions } from "../runtime/session.ts";
-import { completeRecipe } from "../text/recipe.ts";
+import { completeRecipe } from "../text/complete-recipe.ts";
 import type { TrainOptions } from "./options.ts";
 import { createPromptEncoder, type PromptEncoder } from "./prompts.ts";
 import type { AdaptedModel } from "./training-graph.ts";
