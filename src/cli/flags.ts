@@ -14,6 +14,7 @@ export interface ModelFlags {
   readonly template?: string;
   readonly normalize?: boolean;
   readonly precision?: Precision;
+  readonly adapter?: string;
   readonly layer?: number | "last";
   readonly device?: Device;
   readonly threads?: number;
@@ -50,6 +51,7 @@ export function addModelFlags(command: Command): Command {
         "weights as the file holds them, widened, or quantised (default: stored)",
       ).choices(precisions),
     )
+    .option("--adapter <folder>", "LoRA adapter in PEFT's form on the weights, with its recipe.json (default: none)")
     .option("--layer <layer>", "hidden state to read: 0 token embeddings, 1, 2 … or last (default: last)", parseLayer)
     .addOption(
       new Option("--device <device>", "where to compute, if the installed runtime has it (default: cpu)").choices(

@@ -52,6 +52,7 @@ function loadOptions(
   return {
     recipe,
     ...(flags.precision === undefined ? {} : { precision: flags.precision }),
+    ...(flags.adapter === undefined ? {} : { adapter: flags.adapter }),
     ...(flags.device === undefined ? {} : { device: flags.device }),
     ...(flags.threads === undefined ? {} : { threads: flags.threads }),
     offline: flags.offline === true,

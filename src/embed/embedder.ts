@@ -145,7 +145,7 @@ export class Embedder implements EmbeddingModel {
   ): Promise<Float32Array[]> {
     this.#checkOpen();
     for (const [i, sequence] of ids.entries()) this.#checkIds(sequence, i);
-    const encoder = await this.#pool.get({ layer: options.layer ?? "last" });
+    const encoder = await this.#pool.get({ layer: options.layer ?? "last", adapter: this.recipe.adapter });
     const states = new Array<Float32Array>(ids.length);
     const lengths = ids.map(({ length }) => length);
     for (const batch of planBatches(lengths, { maxBatchTokens: defaultBatchTokens })) {

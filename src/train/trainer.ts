@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { writeAdapterRecipe } from "../embed/adapter-recipe.ts";
 import { InputError } from "../errors.ts";
 import { adapterWeightsName, writeAdapter } from "../models/adapter-file.ts";
 import { type BatchGradients, CachedGradients, DirectGradients, type TrainingBatch } from "./batch-gradients.ts";
@@ -66,6 +67,7 @@ export async function train(options: TrainOptions, observer: TrainObserver = {})
   const dev = await DevScore.create(model.adapted, model.devPrompts, model.session);
   try {
     await mkdir(options.output, { recursive: true });
+    await writeAdapterRecipe(options.output, model.recipe);
     const run = fingerprint(options, model.identity, digest(examples));
     return await new Run(options, observer, model, engine, dev, run).over(steps, examples);
   } finally {
