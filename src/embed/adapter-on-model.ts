@@ -1,7 +1,9 @@
 import { ModelError } from "../errors.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { Adapter } from "../models/adapter-file.ts";
+import type { DecoderConfig } from "../models/config.ts";
 import { fittingPairs, type LoraSource } from "../models/lora.ts";
+import { isReordered, reorderHeads } from "../models/rope-order.ts";
 import type { Checkpoint } from "../models/weights.ts";
 import type { AdapterFeeds } from "../runtime/encoder.ts";
 import { Tensor } from "../runtime/session.ts";
@@ -14,7 +16,7 @@ export class AdapterOnModel {
   readonly #tensors = new Map<string, Tensor>();
 
   /** @throws ModelError "weight-missing" for a pair whose weight the model lacks */
-  constructor(adapter: Adapter, checkpoint: Checkpoint) {
+  constructor(adapter: Adapter, checkpoint: Checkpoint, config: DecoderConfig) {
     for (const scope of adapter.pairs.keys()) {
       if (checkpoint.tensors.has(`${scope}.weight`)) continue;
       throw new ModelError(
@@ -24,10 +26,11 @@ export class AdapterOnModel {
     }
     this.#adapter = adapter;
     this.shapeKey = [...adapter.pairs.keys()].sort().join();
-    for (const { a, b, scale } of adapter.pairs.values()) {
-      this.#tensors.set(a.name, new Tensor("float32", a.values, a.shape));
+    for (const [scope, { a, b, scale }] of adapter.pairs) {
       const scaled = b.values.map((value) => value * scale);
-      this.#tensors.set(b.name, new Tensor("float32", scaled, b.shape));
+      const rows = isReordered(scope, config) ? reorderHeads(scaled, b.shape[0]!, config.headDim, "gguf") : scaled;
+      this.#tensors.set(a.name, new Tensor("float32", a.values, a.shape));
+      this.#tensors.set(b.name, new Tensor("float32", rows, b.shape));
     }
   }
 

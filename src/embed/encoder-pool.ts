@@ -93,7 +93,7 @@ export class EncoderPool {
         `the recipe's adapter ${identity} is not loaded. Name its folder as an adapter when the model is loaded.`,
       );
     }
-    const made = new AdapterOnModel(adapter, this.parts.checkpoint);
+    const made = new AdapterOnModel(adapter, this.parts.checkpoint, this.parts.config);
     this.#adapters.set(identity, made);
     return made;
   }

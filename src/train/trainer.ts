@@ -10,7 +10,7 @@ import { DevScore } from "./dev-score.ts";
 import { type Example, readExamples } from "./examples.ts";
 import { AdamW, clipByGlobalNorm } from "./optimizer.ts";
 import { checkTrainOptions, fingerprint, type TrainOptions } from "./options.ts";
-import { FlatTensors, initialParameters } from "./parameters.ts";
+import { exchangeTensors, FlatTensors, initialParameters } from "./parameters.ts";
 import type { PromptEncoder } from "./prompts.ts";
 import { checkSchedule, linearSchedule } from "./schedule.ts";
 import { planEpoch } from "./step-plan.ts";
@@ -182,7 +182,12 @@ class Run {
     const isBest = this.#best === null || devSpearman > this.#best.score;
     const { output } = this.#options;
     if (isBest) {
-      await writeAdapter(output, this.#model.adapterConfig, this.#parameters.floatTensors(), "F32");
+      await writeAdapter(
+        output,
+        this.#model.adapterConfig,
+        exchangeTensors(this.#parameters, this.#model.adapted.config),
+        "F32",
+      );
       this.#best = { score: devSpearman, step };
     }
     const report = { step, devSpearman, isBest };
