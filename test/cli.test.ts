@@ -81,6 +81,9 @@ function fakeModel(options: FakeModelOptions = {}): EmbeddingModel & { closed: b
     embed: async (texts: readonly string[]) => texts.map(row),
     embedStream,
     embedTokens: async () => [],
+    embedLayers: async (texts: readonly string[]) => texts.map((text) => [row(text)]),
+    explain: async (texts: readonly string[]) => texts.map((text) => [{ text, id: 0, probability: 1 }]),
+    withRecipe: async (): Promise<EmbeddingModel> => model,
     similarity: async () => 0,
     close: async () => {
       model.closed = true;
@@ -155,7 +158,7 @@ describe("embed", () => {
       [3, 3],
       [4, 1],
     ]);
-    expect(out.split("\n")[0]).toBe('{"index":0,"embedding":[1,1,1]}');
+    expect(out.split("\n")[0]).toBe('{"index":0,"embedding":[1,1,1],"recipe":"fake"}');
     expect(err).toMatch(/^smollm2-135m \(stored weights\) loaded in \d+\.\d s · 5 sentences · [\d,.]+ sentences\/s\n$/);
     expect(loads[0]?.model).toBe("smollm2-135m");
     expect(model.closed).toBe(true);
@@ -531,7 +534,7 @@ describe("help and errors", () => {
 
   test("docs/cli.md has every flag and every exit code", async () => {
     const docs = await readFile(new URL("../docs/cli.md", import.meta.url), "utf8");
-    for (const command of ["embed", "similarity", "eval", "pull", "models"]) {
+    for (const command of ["embed", "similarity", "eval", "train", "pull", "models"]) {
       const { out } = await oneword([command, "--help"]);
       for (const [, flag] of out.matchAll(/^ {2}(?:-\w, )?(--[\w-]+)/gm)) {
         if (flag !== "--help") expect(docs, command).toContain(flag);

@@ -1,7 +1,9 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { type Device, devices } from "../runtime/device.ts";
 import { defaultBatchTokens } from "../text/batch.ts";
-import { type Precision, precisions, templates } from "../text/recipe.ts";
+import { recipeNames } from "../text/named-recipes.ts";
+import { type Precision, precisions } from "../text/recipe.ts";
+import { templates } from "../text/templates.ts";
 
 export const defaultModel = "smollm2-135m";
 
@@ -12,6 +14,7 @@ export interface ModelFlags {
   readonly template?: string;
   readonly normalize?: boolean;
   readonly precision?: Precision;
+  readonly adapter?: string;
   readonly layer?: number | "last";
   readonly device?: Device;
   readonly threads?: number;
@@ -35,7 +38,10 @@ export function addModelFlags(command: Command): Command {
       "-m, --model <model>",
       `known name, folder, .gguf file or hub id (default: the recipe's, else ${defaultModel})`,
     )
-    .option("--recipe <file>", "JSON file with template, clean-up, demonstrations, layer …; flags win over it")
+    .option(
+      "--recipe <file|name>",
+      `JSON file with template, demonstrations, layer …, or ${recipeNames.join(", ")}; flags win over it`,
+    )
     .option(
       "--template <text>",
       `prompt with one {text} slot, or ${Object.keys(templates).join(", ")} (default: the recipe's, else eol)`,
@@ -46,6 +52,7 @@ export function addModelFlags(command: Command): Command {
         "weights as the file holds them, widened, or quantised (default: stored)",
       ).choices(precisions),
     )
+    .option("--adapter <folder>", "LoRA adapter in PEFT's form on the weights, with its recipe.json (default: none)")
     .option("--layer <layer>", "hidden state to read: 0 token embeddings, 1, 2 … or last (default: last)", parseLayer)
     .addOption(
       new Option("--device <device>", "where to compute, if the installed runtime has it (default: cpu)").choices(

@@ -3,7 +3,9 @@ import type { EmbeddingModel, EmbedOptions } from "../embed/embedding-model.ts";
 import type { LoadOptions } from "../embed/load.ts";
 import { InputError } from "../errors.ts";
 import { checkTextFile } from "../files/text-lines.ts";
-import { type RecipeOptions, readRecipe } from "../text/recipe.ts";
+import { recipeNames } from "../text/named-recipes.ts";
+import type { RecipeOptions } from "../text/recipe.ts";
+import { readRecipe } from "../text/recipe-fields.ts";
 import type { CliContext } from "./context.ts";
 import { UsageError } from "./exit-codes.ts";
 import { defaultModel, type ModelFlags } from "./flags.ts";
@@ -17,12 +19,17 @@ export interface LoadedModel {
 
 /** Loads what the flags say. */
 export async function loadModel(flags: ModelFlags, context: CliContext): Promise<LoadedModel> {
-  const fromFile = flags.recipe === undefined ? {} : await readRecipeFile(flags.recipe);
+  const named = flags.recipe !== undefined && recipeNames.includes(flags.recipe);
+  const fromFile = flags.recipe === undefined || named ? {} : await readRecipeFile(flags.recipe);
   const name = flags.model ?? modelNameOf(fromFile, flags.recipe) ?? defaultModel;
   const downloads = downloadProgress(context, flags.quiet === true);
   const startedAt = performance.now();
   try {
-    const model = await context.load(name, loadOptions(flags, fromFile, context.signal, downloads.onProgress));
+    const model = await context.load(name, {
+      ...loadOptions(flags, fromFile, context.signal, downloads.onProgress),
+      ...(named ? { recipeName: flags.recipe! } : {}),
+      onWarning: (message) => context.stderr.write(`oneword: warning: ${message}\n`),
+    });
     const seconds = (performance.now() - (downloads.lastAt() ?? startedAt)) / 1000;
     return { model, loaded: `${model.name} (${model.recipe.precision} weights) loaded in ${seconds.toFixed(1)} s` };
   } finally {
@@ -45,6 +52,7 @@ function loadOptions(
   return {
     recipe,
     ...(flags.precision === undefined ? {} : { precision: flags.precision }),
+    ...(flags.adapter === undefined ? {} : { adapter: flags.adapter }),
     ...(flags.device === undefined ? {} : { device: flags.device }),
     ...(flags.threads === undefined ? {} : { threads: flags.threads }),
     ...(flags.workers === undefined ? {} : { workers: flags.workers }),
@@ -65,7 +73,9 @@ export function embedOptions(flags: ModelFlags, signal: AbortSignal): EmbedOptio
 }
 
 async function readRecipeFile(file: string): Promise<RecipeOptions> {
-  await checkTextFile(file);
+  await checkTextFile(file).catch((error: Error) => {
+    throw new InputError("bad-recipe", `${error.message} Or name one of ${recipeNames.join(", ")}.`, { cause: error });
+  });
   const bytes = await readFile(file);
   let json: unknown;
   try {

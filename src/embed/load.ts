@@ -2,12 +2,16 @@ import { InputError, ModelError } from "../errors.ts";
 import { cacheFolder } from "../files/cache-folder.ts";
 import type { ModelFiles } from "../files/model-files.ts";
 import { resolveModel } from "../files/resolve-model.ts";
+import { readAdapter } from "../models/adapter-file.ts";
 import { type OpenedCheckpoint, openCheckpoint } from "../models/checkpoint.ts";
 import { findArchitecture } from "../models/registry.ts";
 import type { Device } from "../runtime/device.ts";
 import { multipliesSignedWeights } from "../runtime/int8-support.ts";
-import { completeRecipe, type Precision, type RecipeOptions } from "../text/recipe.ts";
+import { completeRecipe, differingModel } from "../text/complete-recipe.ts";
+import { namedRecipe } from "../text/named-recipes.ts";
+import type { Precision, RecipeOptions } from "../text/recipe.ts";
 import { loadTokenizer, type Tokenizer, tokenizerFromGguf } from "../text/tokenizer.ts";
+import { readAdapterRecipe } from "./adapter-recipe.ts";
 import { measureActivations } from "./calibration.ts";
 import { Embedder } from "./embedder.ts";
 import type { EmbeddingModel } from "./embedding-model.ts";
@@ -20,8 +24,19 @@ export interface LoadProgress {
 }
 
 export interface LoadOptions {
-  /** Template, demonstrations, clean-up, layer, normalisation: what is left out is the default recipe's. */
+  /** Template, demonstrations, clean-up, layer, normalisation …: what is left out is the default recipe's. */
   readonly recipe?: RecipeOptions;
+  /** A recipe by name, such as `best` or `metaEol`; `recipe` wins over its fields. */
+  readonly recipeName?: string;
+  /** Told what is not an error but may surprise: a recipe that was made for another model. */
+  readonly onWarning?: (message: string) => void;
+  /**
+   * Folder of a LoRA adapter in PEFT's form that the vectors are made with. A recipe.json in it, as training writes, says the
+   * layer and the template it was trained for.
+   */
+  readonly adapter?: string;
+  /** Further adapters, for views: `model.withRecipe({ adapter: identity })`. They share the weights in memory. */
+  readonly adapters?: readonly string[];
   /** How the weights are held; `stored` by default. Wins over the recipe's own. */
   readonly precision?: Precision;
   /** Threads of one operator; by default one for each physical core. */
@@ -68,8 +83,19 @@ export async function loadEmbedder(model = "smollm2-135m", options: LoadOptions 
     ...(signal ? { signal } : {}),
     ...(onProgress ? { onProgress } : {}),
   });
-  const precision = options.precision ?? options.recipe?.precision ?? "stored";
-  const recipe = completeRecipe(options.recipe ?? {}, { model: files.identity, precision });
+  const named = options.recipeName === undefined ? {} : await namedRecipe(options.recipeName, files.identity);
+  const { adapters, chosen: adapter } = await readAdapters(options);
+  const chosen = { ...named, ...adapter?.recipe, ...options.recipe, ...(adapter ? { adapter: adapter.identity } : {}) };
+  const precision = options.precision ?? chosen.precision ?? "stored";
+  if (precision === "int8" && adapters.size > 0) {
+    throw new InputError(
+      "bad-option",
+      "an adapter cannot be on int8 weights, whose inputs are rescaled. Choose another precision, or merge it by oneword export.",
+    );
+  }
+  const recipe = completeRecipe(chosen, { model: files.identity, precision });
+  const other = differingModel(chosen, files.identity);
+  if (other !== null) options.onWarning?.(`the recipe is for ${other}, but the model is ${files.identity}.`);
   const opened = await openCheckpoint(files, {
     precision,
     cacheFolder: cacheFolder(cacheDir),
@@ -86,8 +112,17 @@ export async function loadEmbedder(model = "smollm2-135m", options: LoadOptions 
     checkpoint: opened.checkpoint,
     openTokenizer: () => openTokenizer(files, opened),
     recipe,
+    adapters,
     session: { ...(threads ? { threads } : {}), ...(device ? { device } : {}) },
   });
+}
+
+/** Adapters by identity, and the chosen one with what its folder says of its recipe. */
+async function readAdapters({ adapter, adapters = [] }: LoadOptions) {
+  const read = await Promise.all([...(adapter === undefined ? [] : [adapter]), ...adapters].map(readAdapter));
+  const first = adapter === undefined ? null : read[0]!;
+  const chosen = first && { identity: first.identity, recipe: await readAdapterRecipe(first.folder) };
+  return { adapters: new Map(read.map((one) => [one.identity, one])), chosen };
 }
 
 /** The tokenizer that belongs to a model's files. */
