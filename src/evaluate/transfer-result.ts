@@ -51,7 +51,7 @@ export async function evaluateTransfer(
 }
 
 /** By tokens of the sentences, then by class: the order on which SentEval's folds depend. */
-function sortedLikeSentEval(examples: readonly Example[]): Example[] {
+export function sortedLikeSentEval(examples: readonly Example[]): Example[] {
   const keys = new Map(
     examples.map((example) => [example, [...example.sentences.map((text) => splitTokens(text).length), example.label]]),
   );
