@@ -116,6 +116,6 @@ function targetTensor({ labels, classes }: ClassifierData): Tensor {
 /** Rows side by side, short lists filled up with row 0. */
 export function rowTensor(lists: readonly Int32Array[], length: number): Tensor {
   const rows = new Int32Array(lists.length * length);
-  lists.forEach((list, i) => rows.set(list, i * length));
+  for (const [i, list] of lists.entries()) rows.set(list, i * length);
   return new Tensor("int32", rows, [lists.length, length]);
 }

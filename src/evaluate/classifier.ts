@@ -32,7 +32,7 @@ export interface Fitted {
  * Trains logistic regressions side by side: every problem with every penalty.
  * @returns [problem][penalty]
  */
-export async function fit(
+export async function trainRegressions(
   data: ClassifierData,
   problems: readonly Problem[],
   penalties: readonly number[],
@@ -85,7 +85,7 @@ export async function predict(
   const sizes = { problems: fitted.length, penalties: 1, classes: data.classes, features: data.width, rows: longest };
   const session = await openSession(logitsGraph(sizes));
   const joined = new Float32Array(fitted.length * data.width * data.classes);
-  fitted.forEach(({ parameters }, i) => joined.set(parameters, i * parameters.length));
+  for (const [i, { parameters }] of fitted.entries()) joined.set(parameters, i * parameters.length);
   const parameters = new Tensor("float32", joined, [fitted.length, data.width, data.classes]);
   try {
     return (await predictRows(session, data, parameters, rows, sizes)).map(([classes]) => classes!);

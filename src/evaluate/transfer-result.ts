@@ -70,7 +70,7 @@ export function classifierData(examples: readonly Example[], classes: number, ve
   });
   const width = rows[0]!.length + 1;
   const features = new Float32Array(rows.length * width).fill(1);
-  rows.forEach((row, i) => features.set(row, i * width));
+  for (const [i, row] of rows.entries()) features.set(row, i * width);
   return { features, width, labels: Int32Array.from(examples, ({ label }) => label), classes };
 }
 

@@ -1,4 +1,4 @@
-import { accuracy, type Fitted, fit, predict, type TrainingSettings } from "./classifier.ts";
+import { accuracy, type Fitted, predict, type TrainingSettings, trainRegressions } from "./classifier.ts";
 import type { ClassifierData, Problem } from "./classifier-trainer.ts";
 import { stratifiedFolds } from "./folds.ts";
 import { RandomState } from "./random-state.ts";
@@ -45,8 +45,8 @@ export async function testClassifier(data: ClassifierData, rows: SplitRows, mode
   if (!rows.test) return testOuterFolds(data, rows.train, mode, random);
   const problem = rows.dev ? { train: rows.train, dev: rows.dev } : holdOut(rows.train, random);
   const grid = rows.dev ? [{ train: rows.train, dev: rows.dev }] : foldsOf(data, rows.train, mode);
-  const penalty = bestPenalty(await fit(data, grid, penalties, mode, random));
-  const [[fitted]] = (await fit(data, [problem], [penalty], mode, random)) as [[Fitted]];
+  const penalty = bestPenalty(await trainRegressions(data, grid, penalties, mode, random));
+  const [[fitted]] = (await trainRegressions(data, [problem], [penalty], mode, random)) as [[Fitted]];
   return testOn(data, [fitted], [rows.test]);
 }
 
@@ -59,8 +59,8 @@ async function testOuterFolds(
   const outer = foldsOf(data, rows, mode);
   const fitted: Fitted[] = [];
   for (const { train } of outer) {
-    const penalty = bestPenalty(await fit(data, foldsOf(data, train, mode), penalties, mode, random));
-    const [[best]] = (await fit(data, [holdOut(train, random)], [penalty], mode, random)) as [[Fitted]];
+    const penalty = bestPenalty(await trainRegressions(data, foldsOf(data, train, mode), penalties, mode, random));
+    const [[best]] = (await trainRegressions(data, [holdOut(train, random)], [penalty], mode, random)) as [[Fitted]];
     fitted.push(best);
   }
   return testOn(
