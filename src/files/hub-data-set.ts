@@ -51,7 +51,7 @@ async function listDataSet(hub: Hub, name: string): Promise<{ readonly commit: s
   const about = `datasets/${name}`;
   const common = { hubUrl: hub.endpoint, fetch: ((url: string | URL) => askWhole(hub, url, about)) as typeof fetch };
   try {
-    const { sha: commit } = await datasetInfo({ name, additionalFields: ["sha"], ...common });
+    const { sha: commit } = await datasetInfo({ name, revision: "main", additionalFields: ["sha"], ...common });
     const files: HubFile[] = [];
     const listed = listFiles({ repo: { type: "dataset", name }, revision: commit, recursive: true, ...common });
     for await (const { type, path, size, oid, lfs } of listed) {
