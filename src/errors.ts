@@ -20,6 +20,7 @@ export type InputErrorCode =
   | "bad-template"
   | "closed"
   | "data-not-found"
+  | "diverged"
   | "empty-text"
   | "file-not-found"
   | "not-utf8"

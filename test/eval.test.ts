@@ -47,6 +47,7 @@ function wordModel(asked: string[], { recipe: options = {} }: LoadOptions): Embe
     maxTokens: 100,
     recipe,
     recipeId: `words-${shortest}`,
+    statistics: { runs: 0, sequences: 0, tokens: 0, cells: 0, runtimeMs: 0 },
     async *embedStream(texts) {
       let index = 0;
       for await (const text of texts) {

@@ -49,6 +49,7 @@ async function openGolden(root: string, name: string) {
     rank: before.config.rank,
     alpha: before.config.alpha,
     targets: before.config.targets,
+    dropout: 0,
   };
   const expected = JSON.parse(readFileSync(resolve(folder, "expected.json"), "utf8")) as Expected;
   return { folder, model, before, expected };

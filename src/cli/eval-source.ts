@@ -59,7 +59,7 @@ function checkSource({ endpoint, endpointModel, vectors, model, recipe }: EvalFl
 }
 
 /** The model, and what in its recipe is not the default. */
-function runName(model: string, { template, demonstrations, precision, layer }: Recipe): string {
+function runName(model: string, { template, demonstrations, precision, layer, adapter }: Recipe): string {
   const known = Object.entries(templates).find(([, text]) => text === template)?.[0] ?? "own template";
   return [
     model,
@@ -67,5 +67,6 @@ function runName(model: string, { template, demonstrations, precision, layer }: 
     ...(template === defaultTemplate ? [] : [known]),
     ...(demonstrations.length === 0 ? [] : [counted(demonstrations.length, "demonstration")]),
     ...(layer === "last" ? [] : [`layer ${layer}`]),
+    ...(adapter === null ? [] : ["adapter"]),
   ].join(", ");
 }

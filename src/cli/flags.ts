@@ -73,7 +73,7 @@ export function addTextFlags(command: Command): Command {
     .option("--field <name>", 'field of the text in JSONL; implies --jsonl (default: "text")');
 }
 
-function append(value: string, previous: readonly string[] = []): string[] {
+export function append(value: string, previous: readonly string[] = []): string[] {
   return [...previous, value];
 }
 
@@ -84,7 +84,7 @@ export function parsePositive(value: string): number {
   throw new InvalidArgumentError("It must be a whole number over 0.");
 }
 
-function parseLayer(value: string): number | "last" {
+export function parseLayer(value: string): number | "last" {
   if (value === "last") return value;
   if (/^\d{1,6}$/.test(value)) return Number(value);
   throw new InvalidArgumentError("It must be last or a whole number from 0.");

@@ -14,6 +14,7 @@ import { type ModelsFlags, runModels } from "./models.ts";
 import { type PullFlags, runPull } from "./pull.ts";
 import { reportError } from "./report-error.ts";
 import { runSimilarity, type SimilarityFlags } from "./similarity.ts";
+import { addTrainFlags, type TrainFlags } from "./train-flags.ts";
 
 /**
  * Runs one command line, without the program's own name in front.
@@ -60,6 +61,7 @@ function buildProgram(context: CliContext): Command {
   addEval(program, context);
   addCompare(program, context);
   addData(program, context);
+  addTrain(program, context);
   addPull(program, context);
   addModels(program, context);
   return program;
@@ -176,6 +178,21 @@ function addData(program: Command, context: CliContext): void {
     .option("--data <folder>", "folder with the sets (default: what oneword data pull fetched)")
     .addHelpText("after", `\nExample:\n  $ oneword data texts --tasks stsb-dev > texts.txt\n${exitCodeHelp}`)
     .action(async (flags: DataTextsFlags) => (await import("./data.ts")).runDataTexts(flags, context));
+}
+
+function addTrain(program: Command, context: CliContext): void {
+  const command = program
+    .command("train")
+    .description("Train a LoRA adapter on examples: texts, one that belongs to each, perhaps one that contradicts it.");
+  addTrainFlags(command)
+    .addHelpText(
+      "after",
+      `
+Example:
+  $ oneword train --data triples.tsv.gz --output adapter --batch-size 64 --micro-batch-tokens batch
+${exitCodeHelp}`,
+    )
+    .action(async (flags: TrainFlags) => (await import("./train.ts")).runTrain(flags, context));
 }
 
 function addPull(program: Command, context: CliContext): void {

@@ -10,7 +10,7 @@ import { cleanUp } from "../text/clean-up.ts";
 import { type EncodedPrompt, encodePrompt, sharedPrefix, startsWith } from "../text/prompt.ts";
 import { promptParts, type Recipe, recipeId } from "../text/recipe.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import type { EmbeddingModel, EmbedOptions, StreamedEmbedding } from "./embedding-model.ts";
+import type { EmbeddingModel, EmbedOptions, RunStatistics, StreamedEmbedding } from "./embedding-model.ts";
 import { cosineSimilarity, scaleToUnit } from "./pooling.ts";
 
 /** Texts that a stream collects before it sorts and runs them: bounds its memory. */
@@ -43,6 +43,7 @@ export class Embedder implements EmbeddingModel {
   readonly #encoders = new Map<number, Promise<Encoder>>();
   readonly #promptParts: { readonly prefix: string; readonly suffix: string };
   #prefix: { readonly ids: readonly number[]; readonly cache: PrefixCache } | null = null;
+  #statistics: RunStatistics = { runs: 0, sequences: 0, tokens: 0, cells: 0, runtimeMs: 0 };
   #closed = false;
 
   private constructor(parts: EmbedderParts, tokenizer: Tokenizer, hiddenSize: number) {
@@ -69,6 +70,10 @@ export class Embedder implements EmbeddingModel {
     const embedder = new Embedder(parts, tokenizer.value, Number(graph.graph.outputs.at(-1)?.shape[1]));
     embedder.#encoders.set(embedder.#depth(parts.recipe.layer), encoder);
     return embedder;
+  }
+
+  get statistics(): RunStatistics {
+    return this.#statistics;
   }
 
   async embed(texts: readonly string[], options: EmbedOptions = {}): Promise<Float32Array[]> {
@@ -180,7 +185,8 @@ export class Embedder implements EmbeddingModel {
     const lengths = ids.map((sequence) => sequence.length);
     for (const batch of planBatches(lengths, { maxBatchTokens })) {
       if (signal?.aborted) throw new InputError("aborted", "stopped by the caller's signal.", { cause: signal.reason });
-      const rows = await encoder.run(
+      const rows = await this.#timedRun(
+        encoder,
         batch.map((i) => ids[i]!),
         prefix,
       );
@@ -189,6 +195,25 @@ export class Embedder implements EmbeddingModel {
       });
     }
     return states;
+  }
+
+  async #timedRun(
+    encoder: Encoder,
+    sequences: readonly (readonly number[])[],
+    prefix: PrefixCache | undefined,
+  ): Promise<Float32Array[]> {
+    const start = performance.now();
+    const rows = await encoder.run(sequences, prefix);
+    const { runs, sequences: before, tokens, cells, runtimeMs } = this.#statistics;
+    const lengths = sequences.map(({ length }) => length);
+    this.#statistics = {
+      runs: runs + 1,
+      sequences: before + sequences.length,
+      tokens: tokens + lengths.reduce((sum, length) => sum + length, 0),
+      cells: cells + sequences.length * Math.max(...lengths),
+      runtimeMs: runtimeMs + performance.now() - start,
+    };
+    return rows;
   }
 
   async #cachedPrefix(encoder: Encoder): Promise<{ readonly ids: readonly number[]; readonly cache: PrefixCache }> {

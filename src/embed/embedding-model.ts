@@ -23,6 +23,20 @@ export interface StreamedEmbedding {
   readonly truncatedTokens: number;
 }
 
+/** What a model has run since it was loaded. */
+export interface RunStatistics {
+  /** Runs of the graph. */
+  readonly runs: number;
+  /** Sequences in them: equal texts of a window count once. */
+  readonly sequences: number;
+  /** Tokens in them; those of the shared prefix, which ran before, are not among them. */
+  readonly tokens: number;
+  /** Cells of the padded grids of attention, rows × longest. The linear layers have no padding. */
+  readonly cells: number;
+  /** Time inside the runtime, ms. */
+  readonly runtimeMs: number;
+}
+
 /** A loaded model: weights, tokenizer and recipe. Get one from `load`, give it back with `close`. */
 export interface EmbeddingModel extends AsyncDisposable {
   readonly name: string;
@@ -33,6 +47,7 @@ export interface EmbeddingModel extends AsyncDisposable {
   readonly recipe: Recipe;
   /** Stable id of the recipe. */
   readonly recipeId: string;
+  readonly statistics: RunStatistics;
   /** @returns one row [hiddenSize] for each text, in order */
   embed(texts: readonly string[], options?: EmbedOptions): Promise<Float32Array[]>;
   /** Embeds a stream in windows of bounded memory; results come in input order. */

@@ -74,7 +74,8 @@ export async function load(model = "smollm2-135m", options: LoadOptions = {}): P
   });
 }
 
-async function openTokenizer(files: ModelFiles, opened: OpenedCheckpoint): Promise<Tokenizer> {
+/** The tokenizer that belongs to a model's files. */
+export async function openTokenizer(files: ModelFiles, opened: OpenedCheckpoint): Promise<Tokenizer> {
   if (opened.ggufMetadata) return tokenizerFromGguf(opened.ggufMetadata, opened.configSource);
   if (files.tokenizer) return loadTokenizer(files.tokenizer, files.tokenizerConfig);
   throw new ModelError("tokenizer", `${files.name}: tokenizer.json is missing beside ${files.weights.file}.`);

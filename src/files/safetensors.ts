@@ -43,7 +43,13 @@ export async function readSafetensors(file: string): Promise<TensorIndex> {
   return (await readContents(resolve(file))).index;
 }
 
+/** The strings under `__metadata__`. @throws ModelError as readSafetensors */
+export async function readMetadata(file: string): Promise<Readonly<Record<string, string>>> {
+  return (await readContents(resolve(file))).metadata;
+}
+
 interface Contents {
+  readonly metadata: Readonly<Record<string, string>>;
   /** Every tensor there is, of whatever dtype. */
   readonly names: ReadonlySet<string>;
   readonly index: TensorIndex;
@@ -107,7 +113,7 @@ function readEntries(header: Record<string, unknown>, file: string, dataStart: n
     if (isFloat(dtype)) index.set(name, { ...range, type: dtype, shape, file });
   }
   checkNoGaps(checkRanges(ranges, size, file), file, dataStart, size);
-  return { names, index };
+  return { metadata: (header.__metadata__ ?? {}) as Record<string, string>, names, index };
 }
 
 /** The format allows no byte that belongs to no tensor. */

@@ -1,7 +1,9 @@
-import { readFile, stat } from "node:fs/promises";
+import { mkdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { ModelError } from "../errors.ts";
-import { type FloatTensor, readFloats } from "../files/float-tensors.ts";
+import { writeAtomically } from "../files/atomic.ts";
+import { type FloatTensor, readFloats, writeSafetensors } from "../files/float-tensors.ts";
+import { replaceFile } from "../files/replace-file.ts";
 import { readSafetensors } from "../files/safetensors.ts";
 import { type LoraTargets, loraNames } from "./lora.ts";
 
@@ -143,4 +145,48 @@ function patternValue(patterns: unknown, scope: string): number | undefined {
     if (typeof value === "number" && new RegExp(`(^|.*\\.)(${bare})$`).test(scope)) return value;
   }
   return undefined;
+}
+
+/**
+ * Writes an adapter in PEFT's form. The weights appear as a whole or not at all.
+ * @param tensors  named as loraNames has them
+ */
+export async function writeAdapter(
+  folder: string,
+  config: AdapterConfig,
+  tensors: readonly FloatTensor[],
+  dtype: "F32" | "F16",
+): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const named = tensors.map((tensor) => ({ ...tensor, name: `base_model.model.${tensor.name}` }));
+  await writeAtomically(join(folder, adapterConfigName), `${JSON.stringify(peftConfig(config, tensors), null, 2)}\n`);
+  await replaceFile(join(folder, adapterWeightsName), writeSafetensors(named, dtype));
+}
+
+/** The keys that PEFT's loader reads; what is left out has PEFT's default. */
+function peftConfig(config: AdapterConfig, tensors: readonly FloatTensor[]): AdapterJson {
+  const modules = new Set(
+    tensors.map(
+      ({ name }) =>
+        name
+          .replace(/\.lora_[AB]\.weight$/, "")
+          .split(".")
+          .at(-1)!,
+    ),
+  );
+  return {
+    peft_type: "LORA",
+    task_type: "FEATURE_EXTRACTION",
+    base_model_name_or_path: config.baseModel,
+    r: config.rank,
+    lora_alpha: config.alpha,
+    lora_dropout: config.dropout,
+    target_modules: [...modules].sort(),
+    bias: "none",
+    fan_in_fan_out: false,
+    use_dora: false,
+    use_rslora: false,
+    init_lora_weights: true,
+    inference_mode: true,
+  };
 }

@@ -1,6 +1,9 @@
 import { InputError } from "../errors.ts";
 import { Graph, type Value } from "../graph/graph.ts";
 import { gather, range, reshape, sizes } from "../graph/ops/shape-ops.ts";
+import { nameOutputs } from "../graph/rewrite/name-outputs.ts";
+import { prune } from "../graph/rewrite/prune.ts";
+import { fuseSkipNorm } from "../graph/rewrite/skip-norm.ts";
 import type { Architecture } from "./architecture.ts";
 import type { AttentionContext, KeyValues } from "./attention.ts";
 import type { DecoderConfig } from "./config.ts";
@@ -16,6 +19,7 @@ export const graphNames = {
   tokenCell: "token_cell",
   lastToken: "last_token",
   embedding: "embedding",
+  state: (layer: number) => `state.${layer}`,
   pastKey: (layer: number) => `past.${layer}.key`,
   pastValue: (layer: number) => `past.${layer}.value`,
   presentKey: (layer: number) => `present.${layer}.key`,
@@ -31,9 +35,13 @@ export interface InferenceGraph {
   readonly headDim: number;
 }
 
-export interface InferenceHooks {
+export interface GraphOptions {
+  /** May add outputs for the inputs of linear weights. */
   readonly observer?: (graph: Graph) => Observer;
+  /** What adapters add to linear weights. */
   readonly lora?: (graph: Graph) => LoraSource;
+  /** Earlier layers whose last token's hidden state is an output too, state.<layer> [batch, hiddenSize]. */
+  readonly alsoRead?: readonly number[];
 }
 
 /**
@@ -47,7 +55,6 @@ export interface InferenceHooks {
  *
  * @param layer  hidden state to read, 0 the token embeddings, numLayers or "last" the last layer after the final norm;
  *               layers above it are not in the graph, and the topmost works for the last tokens only
- * @param hooks  an observer may add outputs for the inputs of linear weights; lora says what adapters add to them
  * @throws ModelError for a missing or misshapen tensor, InputError "bad-option" for a layer the model lacks
  */
 export function buildInferenceGraph(
@@ -55,7 +62,7 @@ export function buildInferenceGraph(
   config: DecoderConfig,
   checkpoint: Checkpoint,
   layer: number | "last" = "last",
-  { observer, lora }: InferenceHooks = {},
+  { observer, lora, alsoRead = [] }: GraphOptions = {},
 ): InferenceGraph {
   const depth = readDepth(layer, config);
   const graph = new Graph();
@@ -71,12 +78,16 @@ export function buildInferenceGraph(
   if (depth === 0) hidden = last(hidden);
   const contexts = depth > 0 ? attentionContexts({ positionIds, gridIndex, tokenCell, lastToken }, config, last) : null;
   for (let i = 0; i < depth; i++) {
+    if (alsoRead.includes(i)) graph.output(last(hidden), graphNames.state(i));
     const kind = i === depth - 1 ? "lastToken" : "allTokens";
     const context = { ...contexts![kind], ...cachedKeyValues(graph, config, i) };
     hidden = architecture.layer(weights.at(architecture.layerScope(i)), hidden, context, config);
   }
   if (depth === config.numLayers) hidden = architecture.finalNorm(weights, hidden, config);
   graph.output(hidden, graphNames.embedding);
+  fuseSkipNorm(graph);
+  nameOutputs(graph);
+  prune(graph);
   return { graph, layers: depth, numKeyValueHeads: config.numKeyValueHeads, headDim: config.headDim };
 }
 

@@ -8,6 +8,9 @@ export interface PrefixCache {
   readonly feeds: Readonly<Record<string, Tensor>>;
 }
 
+/** An adapter's tensors by the names of the graph's inputs. */
+export type AdapterFeeds = Readonly<Record<string, Tensor>>;
+
 /** Runs an inference graph over batches of token sequences. */
 export class Encoder {
   readonly #session: Session;
@@ -27,11 +30,16 @@ export class Encoder {
   /**
    * Embeddings of the last token of every sequence.
    * @param sequences  token ids, none empty; with a prefix only the ids after it
+   * @param adapter  for a graph with adapters; the one that the prefix was run with
    * @returns [batch][hiddenSize]
    * @throws ModelError "nan-output" when a vector holds a NaN or an infinity
    */
-  async run(sequences: readonly ArrayLike<number>[], prefix: PrefixCache = this.#empty): Promise<Float32Array[]> {
-    const feeds = { ...layoutFeeds(sequences, prefix.length), ...prefix.feeds };
+  async run(
+    sequences: readonly ArrayLike<number>[],
+    prefix: PrefixCache = this.#empty,
+    adapter: AdapterFeeds = {},
+  ): Promise<Float32Array[]> {
+    const feeds = { ...layoutFeeds(sequences, prefix.length), ...prefix.feeds, ...adapter };
     const { [graphNames.embedding]: embedding } = await this.#session.run(feeds, [graphNames.embedding]);
     const states = embedding!.data as Float32Array;
     checkFinite(states);
@@ -39,24 +47,28 @@ export class Encoder {
     return sequences.map((_, row) => states.slice(row * width, (row + 1) * width));
   }
 
-  /** Other outputs of the graph than the embedding, for whole sequences. */
+  /** Any outputs of the graph, as they come; `sequences` and `prefix` as in `run`. */
   async outputs(
     sequences: readonly ArrayLike<number>[],
     names: readonly string[],
+    prefix: PrefixCache = this.#empty,
   ): Promise<ReadonlyMap<string, Float32Array>> {
-    const outputs = await this.#session.run({ ...layoutFeeds(sequences, 0), ...this.#empty.feeds }, names);
+    const outputs = await this.#session.run({ ...layoutFeeds(sequences, prefix.length), ...prefix.feeds }, names);
     return new Map(names.map((name) => [name, outputs[name]!.data as Float32Array]));
   }
 
   /** Keys and values of `ids`, to be put in front of any sequence. */
-  async cachePrefix(ids: readonly number[]): Promise<PrefixCache> {
+  async cachePrefix(ids: readonly number[], adapter: AdapterFeeds = {}): Promise<PrefixCache> {
     if (ids.length === 0) return this.#empty;
     if (this.#graph.layers === 0) return { length: ids.length, feeds: {} };
     const names = Array.from({ length: this.#graph.layers }, (_, i) => [
       graphNames.presentKey(i),
       graphNames.presentValue(i),
     ]);
-    const outputs = await this.#session.run({ ...layoutFeeds([ids], 0), ...this.#empty.feeds }, names.flat());
+    const outputs = await this.#session.run(
+      { ...layoutFeeds([ids], 0), ...this.#empty.feeds, ...adapter },
+      names.flat(),
+    );
     const shape = [this.#graph.numKeyValueHeads, ids.length, this.#graph.headDim];
     const feeds = pastFeeds(this.#graph, (i, part) => {
       const present = outputs[part === "key" ? graphNames.presentKey(i) : graphNames.presentValue(i)]!;

@@ -6,6 +6,7 @@ import { prefixIdsName } from "../models/build-training.ts";
 import { layoutFeeds } from "../runtime/encoder.ts";
 import { Session, type SessionOptions, Tensor } from "../runtime/session.ts";
 import { planBatches } from "../text/batch.ts";
+import { dropoutFeeds } from "./dropout.ts";
 import { infoNce } from "./info-nce.ts";
 import type { FlatTensors } from "./parameters.ts";
 import { type AdaptedModel, buildTrainingGraph, type TrainingGraph, trainingNames } from "./training-graph.ts";
@@ -26,15 +27,16 @@ export interface BatchGradients {
   readonly tensors: TrainingGraph["tensors"];
   /**
    * @param gradients  overwritten
+   * @param seed  of the dropout masks
    * @returns the loss, nats
    */
-  compute(batch: TrainingBatch, parameters: FlatTensors, gradients: FlatTensors): Promise<number>;
+  compute(batch: TrainingBatch, parameters: FlatTensors, gradients: FlatTensors, seed?: number): Promise<number>;
   close(): Promise<void>;
 }
 
 type Feeds = Record<string, Tensor>;
 
-const parameterFeeds = (parameters: FlatTensors): Feeds =>
+export const parameterFeeds = (parameters: FlatTensors): Feeds =>
   Object.fromEntries(
     parameters.tensors.map(({ name, shape }) => [name, new Tensor("float32", parameters.view(name), shape)]),
   );
@@ -55,25 +57,35 @@ const pairsFeed = (count: number): Tensor => new Tensor("int64", BigInt64Array.o
 
 const gradientNames = (graph: TrainingGraph): string[] => graph.tensors.map(({ name }) => trainingNames.gradient(name));
 
+type Masks = (seed: number) => Feeds;
+
+const masksOf =
+  ({ dropout }: AdaptedModel, { maskWidths }: TrainingGraph): Masks =>
+  (seed) =>
+    dropoutFeeds(maskWidths, dropout, seed);
+
 /** The whole batch in one run: nothing is computed twice, but all activations are held. */
 export class DirectGradients implements BatchGradients {
   readonly tensors: TrainingGraph["tensors"];
   readonly #session: Session;
   readonly #outputs: readonly string[];
+  readonly #masks: Masks;
 
-  private constructor(graph: TrainingGraph, session: Session) {
+  private constructor(graph: TrainingGraph, masks: Masks, session: Session) {
     this.tensors = graph.tensors;
+    this.#masks = masks;
     this.#session = session;
     this.#outputs = [trainingNames.loss, ...gradientNames(graph)];
   }
 
   static async create(model: AdaptedModel, temperature: number, options: SessionOptions): Promise<DirectGradients> {
     const graph = buildTrainingGraph(model, "loss", temperature);
-    return new DirectGradients(graph, await Session.create(graph.graph, options));
+    return new DirectGradients(graph, masksOf(model, graph), await Session.create(graph.graph, options));
   }
 
-  async compute(batch: TrainingBatch, parameters: FlatTensors, gradients: FlatTensors): Promise<number> {
+  async compute(batch: TrainingBatch, parameters: FlatTensors, gradients: FlatTensors, seed = 0): Promise<number> {
     const feeds = {
+      ...this.#masks(seed),
       ...textFeeds(sequencesOf(batch), batch.prefix),
       ...parameterFeeds(parameters),
       [trainingNames.pairs]: pairsFeed(batch.anchors.length),
@@ -102,9 +114,16 @@ export class CachedGradients implements BatchGradients {
   readonly #backward: Session;
   readonly #gradientNames: readonly string[];
   readonly #microBatchTokens: number;
+  readonly #masks: Masks;
 
-  private constructor(graph: TrainingGraph, sessions: readonly [Session, Session, Session], microBatchTokens: number) {
+  private constructor(
+    graph: TrainingGraph,
+    masks: Masks,
+    sessions: readonly [Session, Session, Session],
+    microBatchTokens: number,
+  ) {
     this.tensors = graph.tensors;
+    this.#masks = masks;
     [this.#forward, this.#loss, this.#backward] = sessions;
     this.#gradientNames = gradientNames(graph);
     this.#microBatchTokens = microBatchTokens;
@@ -124,15 +143,16 @@ export class CachedGradients implements BatchGradients {
       await Session.create(lossGraph(temperature), options),
       await Session.create(graph.graph, options),
     ] as const;
-    return new CachedGradients(graph, sessions, microBatchTokens);
+    return new CachedGradients(graph, masksOf(model, graph), sessions, microBatchTokens);
   }
 
-  async compute(batch: TrainingBatch, parameters: FlatTensors, gradients: FlatTensors): Promise<number> {
+  async compute(batch: TrainingBatch, parameters: FlatTensors, gradients: FlatTensors, seed = 0): Promise<number> {
     const sequences = sequencesOf(batch);
     const lengths = sequences.map((ids) => ids.length);
-    const parts = planBatches(lengths, { maxBatchTokens: this.#microBatchTokens }).map((rows) => ({
+    const parts = planBatches(lengths, { maxBatchTokens: this.#microBatchTokens }).map((rows, part) => ({
       rows,
       feeds: {
+        ...this.#masks(seed + part),
         ...textFeeds(
           rows.map((row) => sequences[row]!),
           batch.prefix,

@@ -1,4 +1,4 @@
-import { elementCount } from "../files/float-tensors.ts";
+import { elementCount, type FloatTensor } from "../files/float-tensors.ts";
 import type { LoraTensor } from "../models/lora.ts";
 import { Random } from "./random.ts";
 
@@ -22,6 +22,10 @@ export class FlatTensors {
   /** Writing into it writes into `values`. */
   view(name: string): Float32Array {
     return this.#views.get(name)!;
+  }
+
+  floatTensors(): FloatTensor[] {
+    return this.tensors.map(({ name, shape }) => ({ name, shape, values: this.view(name) }));
   }
 }
 

@@ -8,6 +8,7 @@ import { buildForwardGraph } from "../models/build-training.ts";
 import type { DecoderConfig } from "../models/config.ts";
 import { LoraInputs, type LoraTargets, type LoraTensor } from "../models/lora.ts";
 import type { Checkpoint } from "../models/weights.ts";
+import { Dropout } from "./dropout.ts";
 import { infoNce } from "./info-nce.ts";
 
 /** Names of the training graphs' own inputs and outputs. */
@@ -29,6 +30,8 @@ export interface AdaptedModel {
   readonly rank: number;
   readonly alpha: number;
   readonly targets: LoraTargets;
+  /** Probability that an element of A's input is dropped; 0 leaves dropout out of the graph. */
+  readonly dropout: number;
 }
 
 /**
@@ -41,17 +44,21 @@ export type TrainingGraphKind = "loss" | "embeddings" | "gradients";
 export interface TrainingGraph {
   readonly graph: Graph;
   readonly tensors: readonly LoraTensor[];
+  /** Widths of the dropout masks that a run is fed. */
+  readonly maskWidths: readonly number[];
 }
 
 /** Writes a graph of the training: the forward graph, and the gradients by the adapter's tensors. */
 export function buildTrainingGraph(model: AdaptedModel, kind: TrainingGraphKind, temperature: number): TrainingGraph {
   const { architecture, config, checkpoint, layer, hasPrefix, rank, alpha, targets } = model;
   let lora: LoraInputs | undefined;
+  let dropout: Dropout | undefined;
   const { graph, embedding } = buildForwardGraph(architecture, config, checkpoint, {
     layer,
     hasPrefix,
     lora: (inner) => {
-      lora = new LoraInputs(inner, { rank, scale: alpha / rank, targets });
+      if (model.dropout > 0) dropout = new Dropout(inner);
+      lora = new LoraInputs(inner, { rank, scale: alpha / rank, targets, ...(dropout ? { drop: dropout.drop } : {}) });
       return lora.pair;
     },
   });
@@ -66,7 +73,7 @@ export function buildTrainingGraph(model: AdaptedModel, kind: TrainingGraphKind,
   }
   prune(graph);
   accumulateInGemm(graph);
-  return { graph, tensors };
+  return { graph, tensors, maskWidths: dropout?.widths ?? [] };
 }
 
 function lossOf(embedding: Value, temperature: number): Seed {

@@ -45,11 +45,18 @@ function recipeSection(runs: readonly SavedRun[]): string {
     const { recipe } = run;
     const demonstrations = recipe?.demonstrations.map(({ sentence, word }) => `${sentence} → ${word}`).join("; ");
     const cells = recipe
-      ? [recipe.model, recipe.template, demonstrations || "none", recipe.precision, String(recipe.layer)]
-      : ["not a model here", "", "", "", ""];
+      ? [
+          recipe.model,
+          recipe.template,
+          demonstrations || "none",
+          recipe.precision,
+          String(recipe.layer),
+          recipe.adapter ?? "none",
+        ]
+      : ["not a model here", "", "", "", "", ""];
     return [named(runs, i), ...cells.map((cell) => `<code>${escapeHtml(cell)}</code>`)];
   });
-  const header = ["run", "model", "template", "demonstrations", "precision", "layer"];
+  const header = ["run", "model", "template", "demonstrations", "precision", "layer", "adapter"];
   return `<details><summary>Recipes</summary>${htmlTable([header, ...rows], "pairs")}</details>`;
 }
 

@@ -1,0 +1,104 @@
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { devices } from "../runtime/device.ts";
+import { templates } from "../text/recipe.ts";
+import { trainDefaults } from "../train/options.ts";
+import { append, parseLayer, parsePositive } from "./flags.ts";
+
+/** Flags of `oneword train`; each may stand in the --config file instead, in camelCase. */
+export interface TrainFlags {
+  readonly data?: readonly string[];
+  readonly output?: string;
+  readonly resume?: boolean;
+  readonly config?: string;
+  readonly model?: string;
+  readonly template?: string;
+  readonly layer?: number | "last";
+  readonly rank?: number;
+  readonly alpha?: number;
+  readonly dropout?: number;
+  readonly target?: readonly string[];
+  readonly temperature?: number;
+  readonly batchSize?: number;
+  readonly microBatchTokens?: number | "batch";
+  readonly maxSentenceTokens?: number;
+  readonly learningRate?: number;
+  readonly warmupSteps?: number;
+  readonly epochs?: number;
+  readonly maxSteps?: number;
+  readonly maxGradNorm?: number;
+  readonly seed?: number;
+  readonly evalEvery?: number;
+  readonly anchor?: string;
+  readonly positive?: string;
+  readonly hardNegative?: string;
+  readonly source?: string;
+  readonly excludeSource?: readonly string[];
+  readonly device?: (typeof devices)[number];
+  readonly threads?: number;
+  readonly offline?: boolean;
+  readonly quiet?: boolean;
+}
+
+const { columns, ...defaults } = trainDefaults;
+
+export function addTrainFlags(command: Command): Command {
+  return command
+    .option("-d, --data <file>", "examples, tab-separated with a header, perhaps .gz; repeatable", append)
+    .option("-o, --output <folder>", "adapter, checkpoint and log go here")
+    .option("--resume", "go on from the checkpoint in --output, if there is one (default: start anew)")
+    .option("--config <file>", "JSON object with these flags in camelCase; flags win over it")
+    .option("-m, --model <model>", `known name, folder, .gguf file or hub id (default: ${defaults.model})`)
+    .option("--template <text>", `prompt with one {text} slot, or ${Object.keys(templates).join(", ")} (default: eol)`)
+    .option("--layer <layer>", "hidden state that is trained: 1, 2 … or last (default: last)", parseLayer)
+    .option("--rank <count>", `rank of the adapter (default: ${defaults.rank})`, parsePositive)
+    .option("--alpha <number>", `the adapter counts alpha / rank (default: ${defaults.alpha})`, parseNumber)
+    .option("--dropout <fraction>", `of the adapter's inputs (default: ${defaults.dropout})`, parseNumber)
+    .option("--target <name>", "linear weight to adapt, as q_proj; repeatable (default: all but the output)", append)
+    .option("--temperature <number>", `divides the cosines (default: ${defaults.temperature})`, parseNumber)
+    .option("--batch-size <count>", `examples of one step (default: ${defaults.batchSize})`, parsePositive)
+    .option(
+      "--micro-batch-tokens <count>",
+      `tokens of one run; bounds memory. batch: the whole batch in one, faster (default: ${defaults.microBatchTokens})`,
+      (value) => (value === "batch" ? value : parsePositive(value)),
+    )
+    .option(
+      "--max-sentence-tokens <count>",
+      `longer sentences are cut (default: ${defaults.maxSentenceTokens})`,
+      parsePositive,
+    )
+    .option("--learning-rate <number>", `highest rate (default: ${defaults.learningRate})`, parseNumber)
+    .option("--warmup-steps <count>", `steps up to it, from 0 (default: ${defaults.warmupSteps})`, parseWhole)
+    .option("--epochs <count>", `times over the examples (default: ${defaults.epochs})`, parsePositive)
+    .option("--max-steps <count>", "end after so many steps (default: at the end of the epochs)", parsePositive)
+    .option(
+      "--max-grad-norm <number>",
+      `longer gradients are scaled to it (default: ${defaults.maxGradNorm})`,
+      parseNumber,
+    )
+    .option("--seed <number>", `of order, start and dropout (default: ${defaults.seed})`, parseWhole)
+    .option(
+      "--eval-every <count>",
+      `steps between two scores on STS-B dev (default: ${defaults.evalEvery})`,
+      parsePositive,
+    )
+    .option("--anchor <column>", `column of the first text (default: ${columns.anchor})`)
+    .option("--positive <column>", `column of the text that belongs to it (default: ${columns.positive})`)
+    .option("--hard-negative <column>", `column of the contradicting text, or none (default: ${columns.hardNegative})`)
+    .option("--source <column>", "column that says where a row came from (default: source)")
+    .option("--exclude-source <name>", "leave rows of this source out; repeatable (default: all rows)", append)
+    .addOption(new Option("--device <device>", "where to compute (default: cpu)").choices(devices))
+    .option("--threads <count>", "threads of one operator (default: one for each physical core)", parsePositive)
+    .option("--offline", "never touch the network (default: fetch a model that is not here)")
+    .option("-q, --quiet", "nothing on standard error but errors (default: progress)");
+}
+
+function parseNumber(value: string): number {
+  const number = Number(value);
+  if (value.trim() !== "" && Number.isFinite(number) && number >= 0) return number;
+  throw new InvalidArgumentError("It must be a number from 0.");
+}
+
+function parseWhole(value: string): number {
+  if (/^\d{1,9}$/.test(value)) return Number(value);
+  throw new InvalidArgumentError("It must be a whole number from 0.");
+}

@@ -1,0 +1,60 @@
+import { readFile } from "node:fs/promises";
+import { InputError } from "../errors.ts";
+import { type TrainOptions, trainDefaults } from "../train/options.ts";
+import { train } from "../train/trainer.ts";
+import type { CliContext } from "./context.ts";
+import { UsageError } from "./exit-codes.ts";
+import { writeTo } from "./stdout-sink.ts";
+import type { TrainFlags } from "./train-flags.ts";
+import { TrainProgress } from "./train-progress.ts";
+
+/** `oneword train`: an adapter from examples. Prints where it is and how good. */
+export async function runTrain(given: TrainFlags, context: CliContext): Promise<void> {
+  const flags = given.config === undefined ? given : { ...(await readConfig(given.config)), ...given };
+  const options = trainOptions(flags);
+  const progress = new TrainProgress(context, flags.quiet === true);
+  const { best, steps } = await train(options, {
+    signal: context.signal,
+    onStep: (report) => progress.step(report),
+    onEvaluation: (report) => progress.evaluation(report),
+  });
+  progress.clear();
+  const result = { output: options.output, steps, bestStep: best.step, devSpearman: best.score };
+  await writeTo(context.stdout, `${JSON.stringify(result)}\n`);
+}
+
+async function readConfig(file: string): Promise<TrainFlags> {
+  let json: unknown;
+  try {
+    json = JSON.parse(await readFile(file, "utf8"));
+  } catch (cause) {
+    throw new InputError("bad-option", `--config ${file}: ${(cause as Error).message}.`, { cause });
+  }
+  if (typeof json === "object" && json !== null && !Array.isArray(json)) return json as TrainFlags;
+  throw new InputError("bad-option", `--config ${file}: must be a JSON object of flags in camelCase.`);
+}
+
+function trainOptions(flags: TrainFlags): TrainOptions {
+  if (!flags.data?.length) throw new UsageError("--data is missing: a file of examples.");
+  if (flags.output === undefined) throw new UsageError("--output is missing: a folder for the adapter.");
+  const { template, layer, target, anchor, positive, hardNegative, source, excludeSource } = flags;
+  const same = ["model", "output", "resume", "rank", "alpha", "dropout", "temperature", "batchSize"] as const;
+  const more = ["microBatchTokens", "maxSentenceTokens", "learningRate", "warmupSteps", "epochs", "maxSteps"] as const;
+  const rest = ["maxGradNorm", "seed", "evalEvery", "device", "threads", "offline"] as const;
+  const set = [...same, ...more, ...rest].flatMap((key) => (flags[key] === undefined ? [] : [[key, flags[key]]]));
+  return {
+    ...trainDefaults,
+    ...(Object.fromEntries(set) as Partial<TrainOptions>),
+    data: flags.data,
+    output: flags.output,
+    recipe: { ...(template === undefined ? {} : { template }), ...(layer === undefined ? {} : { layer }) },
+    targets: target ?? trainDefaults.targets,
+    columns: {
+      anchor: anchor ?? trainDefaults.columns.anchor,
+      positive: positive ?? trainDefaults.columns.positive,
+      hardNegative: hardNegative === "none" ? null : (hardNegative ?? trainDefaults.columns.hardNegative),
+      source: source ?? "source",
+    },
+    excludedSources: excludeSource ?? [],
+  };
+}

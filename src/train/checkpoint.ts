@@ -1,0 +1,67 @@
+import { stat } from "node:fs/promises";
+import { InputError } from "../errors.ts";
+import { readFloats, writeSafetensors } from "../files/float-tensors.ts";
+import { replaceFile } from "../files/replace-file.ts";
+import { readMetadata, readSafetensors } from "../files/safetensors.ts";
+import type { AdamW } from "./optimizer.ts";
+import type { FlatTensors } from "./parameters.ts";
+
+/** Where a run stands, besides its numbers. The data's position follows from the step and the seed. */
+export interface RunState {
+  /** Steps done. */
+  readonly step: number;
+  /** Best development score so far and the step it was reached after; null before the first evaluation. */
+  readonly best: { readonly score: number; readonly step: number } | null;
+  /** Of everything that makes the run what it is: another one cannot go on from here. */
+  readonly fingerprint: string;
+}
+
+const stateKey = "oneword.run";
+
+/**
+ * Writes a checkpoint: one safetensors file with the adapter and the optimizer's moments, the state in its metadata. It
+ * appears as a whole or not at all, over the one before.
+ * @throws CapacityError "disk-full"; the checkpoint before is untouched
+ */
+export async function writeCheckpoint(
+  file: string,
+  state: RunState,
+  parameters: FlatTensors,
+  { mean, variance }: AdamW,
+): Promise<void> {
+  const flat = (name: string, values: Float32Array) => ({ name, shape: [values.length], values });
+  const bytes = writeSafetensors(
+    [flat("parameters", parameters.values), flat("mean", mean), flat("variance", variance)],
+    "F32",
+    { [stateKey]: JSON.stringify(state) },
+  );
+  await replaceFile(file, bytes);
+}
+
+/**
+ * Reads a checkpoint into the run's numbers.
+ * @returns null where there is none
+ * @throws InputError "bad-option" where it belongs to another run
+ */
+export async function readCheckpoint(
+  file: string,
+  fingerprint: string,
+  parameters: FlatTensors,
+  optimizer: AdamW,
+): Promise<RunState | null> {
+  if (!(await stat(file).catch(() => null))) return null;
+  const state = JSON.parse((await readMetadata(file))[stateKey] ?? "{}") as RunState;
+  if (state.fingerprint !== fingerprint) {
+    throw new InputError(
+      "bad-option",
+      `${file} belongs to a run with other options or other data: ${state.fingerprint} there, ${fingerprint} here. ` +
+        "Resume with the options it was started with, or choose another output folder.",
+    );
+  }
+  const tensors = await readSafetensors(file);
+  parameters.values.set(await readFloats(tensors.get("parameters")!));
+  optimizer.mean.set(await readFloats(tensors.get("mean")!));
+  optimizer.variance.set(await readFloats(tensors.get("variance")!));
+  optimizer.step = state.step;
+  return state;
+}

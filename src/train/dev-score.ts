@@ -1,0 +1,63 @@
+import { dirname } from "node:path";
+import { packagedDev } from "../evaluate/data-folder.ts";
+import { readStsSet } from "../evaluate/read-sts.ts";
+import { type StsSet, scoreSts } from "../evaluate/sts.ts";
+import { buildInferenceGraph } from "../models/build.ts";
+import { LoraInputs } from "../models/lora.ts";
+import { Encoder } from "../runtime/encoder.ts";
+import type { SessionOptions } from "../runtime/session.ts";
+import { planBatches } from "../text/batch.ts";
+import { parameterFeeds } from "./batch-gradients.ts";
+import type { FlatTensors } from "./parameters.ts";
+import type { PromptEncoder } from "./prompts.ts";
+import type { AdaptedModel } from "./training-graph.ts";
+
+const maxBatchTokens = 1024;
+
+/** Scores an adapter on the development split of STS-B while it is being trained. */
+export class DevScore {
+  readonly #encoder: Encoder;
+  readonly #set: StsSet;
+  readonly #prompts: PromptEncoder;
+
+  private constructor(encoder: Encoder, set: StsSet, prompts: PromptEncoder) {
+    this.#encoder = encoder;
+    this.#set = set;
+    this.#prompts = prompts;
+  }
+
+  static async create(model: AdaptedModel, prompts: PromptEncoder, options: SessionOptions): Promise<DevScore> {
+    const { architecture, config, checkpoint, layer, rank, alpha, targets } = model;
+    const graph = buildInferenceGraph(architecture, config, checkpoint, layer, {
+      lora: (inner) => new LoraInputs(inner, { rank, scale: alpha / rank, targets }).pair,
+    });
+    const set = await readStsSet("stsb-dev", dirname(packagedDev));
+    return new DevScore(await Encoder.create(graph, options), set, prompts);
+  }
+
+  /** @returns Spearman's correlation, in [-1, 1] */
+  async score(parameters: FlatTensors): Promise<number> {
+    const adapter = parameterFeeds(parameters);
+    const prefix = await this.#encoder.cachePrefix(this.#prompts.prefix, adapter);
+    const pairs = this.#set.subsets.flatMap((subset) => subset.pairs);
+    const texts = [...new Set(pairs.flatMap(({ sentence1, sentence2 }) => [sentence1, sentence2]))];
+    const ids = texts.map((text) => this.#prompts.encode(text));
+    const vectors = new Map<string, Float32Array>();
+    const lengths = ids.map((sequence) => sequence.length);
+    for (const batch of planBatches(lengths, { maxBatchTokens })) {
+      const rows = await this.#encoder.run(
+        batch.map((i) => ids[i]!),
+        prefix,
+        adapter,
+      );
+      batch.forEach((i, row) => {
+        vectors.set(texts[i]!, rows[row]!);
+      });
+    }
+    return scoreSts(this.#set, (text) => vectors.get(text)!).all.spearman;
+  }
+
+  close(): Promise<void> {
+    return this.#encoder.close();
+  }
+}

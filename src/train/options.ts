@@ -1,0 +1,94 @@
+import { createHash } from "node:crypto";
+import { InputError } from "../errors.ts";
+import type { LoraTargets } from "../models/lora.ts";
+import type { Device } from "../runtime/device.ts";
+import type { RecipeOptions } from "../text/recipe.ts";
+import { defaultColumns, type ExampleColumns } from "./examples.ts";
+
+/** Everything that makes a run; the defaults are the paper's (PromptEOL, arXiv 2307.16645, section 4). */
+export interface TrainOptions {
+  readonly model: string;
+  /** Files of examples. */
+  readonly data: readonly string[];
+  readonly columns: ExampleColumns;
+  readonly excludedSources: readonly string[];
+  /** Folder for the adapter, the checkpoint and the log. */
+  readonly output: string;
+  /** Go on from the checkpoint in the output folder, if there is one. */
+  readonly resume: boolean;
+  readonly recipe: RecipeOptions;
+  readonly rank: number;
+  readonly alpha: number;
+  readonly dropout: number;
+  readonly targets: LoraTargets;
+  readonly temperature: number;
+  readonly batchSize: number;
+  /** Most tokens of one run: "batch" runs a whole batch at once and computes nothing twice. */
+  readonly microBatchTokens: number | "batch";
+  readonly maxSentenceTokens: number;
+  readonly learningRate: number;
+  readonly warmupSteps: number;
+  readonly epochs: number;
+  /** End before the epochs do, with the schedule laid out for this many steps. */
+  readonly maxSteps: number | null;
+  readonly maxGradNorm: number;
+  readonly seed: number;
+  readonly evalEvery: number;
+  readonly device: Device;
+  readonly threads: number | null;
+  readonly offline: boolean;
+  readonly cacheDir: string | null;
+}
+
+export const trainDefaults = {
+  model: "smollm2-135m",
+  columns: defaultColumns,
+  excludedSources: [],
+  resume: false,
+  recipe: {},
+  rank: 64,
+  alpha: 16,
+  dropout: 0.05,
+  targets: "all-linear",
+  temperature: 0.05,
+  batchSize: 256,
+  microBatchTokens: 1024,
+  maxSentenceTokens: 32,
+  learningRate: 5e-4,
+  warmupSteps: 100,
+  epochs: 1,
+  maxSteps: null,
+  maxGradNorm: 1,
+  seed: 42,
+  evalEvery: 50,
+  device: "cpu",
+  threads: null,
+  offline: false,
+  cacheDir: null,
+} as const satisfies Partial<TrainOptions>;
+
+/** Options that say how, not what: changing them does not make another run. */
+const incidental = ["output", "resume", "microBatchTokens", "evalEvery", "device", "threads", "offline", "cacheDir"];
+
+/** Names the run: two with equal fingerprints take the same steps. */
+export function fingerprint(options: TrainOptions, weights: string, dataDigest: string): string {
+  const what = Object.entries(options).filter(([key]) => !incidental.includes(key) && key !== "data");
+  const text = JSON.stringify([Object.fromEntries(what.sort(([a], [b]) => (a < b ? -1 : 1))), weights, dataDigest]);
+  return createHash("sha256").update(text).digest("hex").slice(0, 16);
+}
+
+/** @throws InputError "bad-option" naming the option and what it may be */
+export function checkTrainOptions(options: TrainOptions): void {
+  const wholes = ["rank", "batchSize", "maxSentenceTokens", "epochs", "evalEvery"] as const;
+  for (const name of wholes) {
+    if (Number.isInteger(options[name]) && options[name] > 0) continue;
+    throw new InputError("bad-option", `${name} is ${options[name]}; it must be a whole number over 0.`);
+  }
+  for (const name of ["alpha", "temperature", "learningRate", "maxGradNorm"] as const) {
+    if (Number.isFinite(options[name]) && options[name] > 0) continue;
+    throw new InputError("bad-option", `${name} is ${options[name]}; it must be a number over 0.`);
+  }
+  if (!(options.dropout >= 0 && options.dropout < 1)) {
+    throw new InputError("bad-option", `dropout is ${options.dropout}; it must be from 0 up to, but not, 1.`);
+  }
+}

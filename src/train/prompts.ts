@@ -1,0 +1,35 @@
+import { ModelError } from "../errors.ts";
+import { cleanUp } from "../text/clean-up.ts";
+import { encodePrompt, sharedPrefix, startsWith } from "../text/prompt.ts";
+import { promptParts, type Recipe } from "../text/recipe.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
+
+/** Token ids of texts in a recipe's template, without the tokens that all of them begin with. */
+export interface PromptEncoder {
+  readonly prefix: readonly number[];
+  encode(text: string): readonly number[];
+}
+
+/** @param maxSentenceTokens  longer sentences are cut to it, as in the paper's training */
+export function createPromptEncoder(
+  tokenizer: Tokenizer,
+  recipe: Pick<Recipe, "template" | "demonstrations" | "cleanUp">,
+  maxSentenceTokens: number,
+): PromptEncoder {
+  const parts = promptParts(recipe);
+  const shared = sharedPrefix(tokenizer, parts);
+  const maxTokens = tokenizer.encode(parts.prefix + parts.suffix).length + maxSentenceTokens;
+  const encode = (text: string): number[] =>
+    encodePrompt(tokenizer, parts, cleanUp(text, recipe.cleanUp), { maxTokens, truncate: true, index: 0 }).ids;
+  return {
+    prefix: shared,
+    encode(text) {
+      const ids = encode(text);
+      if (startsWith(ids, shared)) return ids.slice(shared.length);
+      throw new ModelError(
+        "tokenizer",
+        `the tokenizer joins the template's beginning to ${JSON.stringify(text.slice(0, 40))}: its first tokens are not those of all prompts. Use another template.`,
+      );
+    },
+  };
+}

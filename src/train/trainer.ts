@@ -1,0 +1,203 @@
+import { createHash } from "node:crypto";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { InputError } from "../errors.ts";
+import { adapterWeightsName, writeAdapter } from "../models/adapter-file.ts";
+import { type BatchGradients, CachedGradients, DirectGradients, type TrainingBatch } from "./batch-gradients.ts";
+import { type RunState, readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
+import { DevScore } from "./dev-score.ts";
+import { type Example, readExamples } from "./examples.ts";
+import { AdamW, clipByGlobalNorm } from "./optimizer.ts";
+import { checkTrainOptions, fingerprint, type TrainOptions } from "./options.ts";
+import { FlatTensors, initialParameters } from "./parameters.ts";
+import type { PromptEncoder } from "./prompts.ts";
+import { checkSchedule, linearSchedule } from "./schedule.ts";
+import { planEpoch } from "./step-plan.ts";
+import { TrainingLog } from "./training-log.ts";
+import { openTrainingModel, type TrainingModel } from "./training-model.ts";
+
+export const checkpointName = "checkpoint.safetensors";
+
+/** One step, for whoever watches. */
+export interface StepReport {
+  /** From 1. */
+  readonly step: number;
+  readonly totalSteps: number;
+  readonly loss: number;
+  /** Before clipping. */
+  readonly gradNorm: number;
+  readonly learningRate: number;
+  readonly seconds: number;
+  readonly sentences: number;
+  readonly tokens: number;
+}
+
+export interface EvaluationReport {
+  readonly step: number;
+  /** Spearman on STS-B dev, in [-1, 1]. */
+  readonly devSpearman: number;
+  readonly isBest: boolean;
+}
+
+export interface TrainObserver {
+  readonly signal?: AbortSignal;
+  readonly onStep?: (report: StepReport) => void;
+  readonly onEvaluation?: (report: EvaluationReport) => void;
+}
+
+export interface TrainResult {
+  readonly steps: number;
+  readonly best: { readonly score: number; readonly step: number };
+}
+
+/**
+ * Trains an adapter and keeps the one that is best on STS-B dev. The output folder holds the adapter in PEFT's form,
+ * `checkpoint.safetensors` to go on from, and `log.jsonl`.
+ * @throws InputError for options and data; "diverged" for a loss that is no number; CapacityError "disk-full"
+ */
+export async function train(options: TrainOptions, observer: TrainObserver = {}): Promise<TrainResult> {
+  checkTrainOptions(options);
+  const model = await openTrainingModel(options, observer.signal);
+  const examples = (await Promise.all(options.data.map((file) => readExamples(file, options)))).flat();
+  const steps = planSteps(examples, options);
+  const engine = await createEngine(model, options);
+  const dev = await DevScore.create(model.adapted, model.devPrompts, model.session);
+  try {
+    await mkdir(options.output, { recursive: true });
+    const run = fingerprint(options, model.identity, digest(examples));
+    return await new Run(options, observer, model, engine, dev, run).over(steps, examples);
+  } finally {
+    await engine.close();
+    await dev.close();
+  }
+}
+
+/** Indexes of the examples of every step of the whole run. */
+function planSteps(examples: readonly Example[], options: TrainOptions): number[][] {
+  const epochs = Array.from({ length: options.epochs }, (_, epoch) =>
+    planEpoch(examples, options.batchSize, options.seed + epoch),
+  );
+  const steps = epochs.flat().slice(0, options.maxSteps ?? Number.POSITIVE_INFINITY);
+  checkSchedule({ ...options, totalSteps: steps.length });
+  return steps;
+}
+
+function createEngine(model: TrainingModel, options: TrainOptions): Promise<BatchGradients> {
+  const { microBatchTokens, temperature } = options;
+  if (microBatchTokens === "batch") return DirectGradients.create(model.adapted, temperature, model.session);
+  return CachedGradients.create(model.adapted, temperature, model.session, microBatchTokens);
+}
+
+function digest(examples: readonly Example[]): string {
+  const hash = createHash("sha256");
+  for (const { anchor, positive, hardNegative } of examples) hash.update(`${anchor}\t${positive}\t${hardNegative}\n`);
+  return hash.digest("hex");
+}
+
+/** The state of one run, and its loop. */
+class Run {
+  readonly #options: TrainOptions;
+  readonly #observer: TrainObserver;
+  readonly #model: TrainingModel;
+  readonly #engine: BatchGradients;
+  readonly #dev: DevScore;
+  readonly #fingerprint: string;
+  readonly #parameters: FlatTensors;
+  readonly #gradients: FlatTensors;
+  readonly #optimizer: AdamW;
+  #best: RunState["best"] = null;
+
+  constructor(
+    options: TrainOptions,
+    observer: TrainObserver,
+    model: TrainingModel,
+    engine: BatchGradients,
+    dev: DevScore,
+    run: string,
+  ) {
+    this.#options = options;
+    this.#observer = observer;
+    this.#model = model;
+    this.#engine = engine;
+    this.#dev = dev;
+    this.#fingerprint = run;
+    this.#parameters = initialParameters(engine.tensors, options.seed);
+    this.#gradients = new FlatTensors(engine.tensors);
+    this.#optimizer = new AdamW(this.#parameters.values.length);
+  }
+
+  async over(steps: readonly (readonly number[])[], examples: readonly Example[]): Promise<TrainResult> {
+    const { evalEvery } = this.#options;
+    const done = await this.#resume();
+    const log = await TrainingLog.open(this.#options.output, done);
+    for (let step = done; step < steps.length; step++) {
+      if (this.#observer.signal?.aborted) throw new InputError("aborted", `stopped after ${step} steps.`);
+      const batch = batchOf(
+        steps[step]!.map((i) => examples[i]!),
+        this.#model.prompts,
+      );
+      const report = await this.#step(step, steps.length, batch);
+      await log.append(report);
+      this.#observer.onStep?.(report);
+      if ((step + 1) % evalEvery === 0 || step + 1 === steps.length) await log.append(await this.#evaluate(step + 1));
+    }
+    return { steps: steps.length, best: this.#best! };
+  }
+
+  async #resume(): Promise<number> {
+    if (!this.#options.resume) return 0;
+    const file = join(this.#options.output, checkpointName);
+    const state = await readCheckpoint(file, this.#fingerprint, this.#parameters, this.#optimizer);
+    this.#best = state?.best ?? null;
+    return state?.step ?? 0;
+  }
+
+  async #step(step: number, totalSteps: number, batch: TrainingBatch): Promise<StepReport> {
+    const startedAt = performance.now();
+    const seed = (this.#options.seed * 1_000_003 + step) * 4096; // apart from those of other steps' parts
+    const loss = await this.#engine.compute(batch, this.#parameters, this.#gradients, seed);
+    const gradNorm = clipByGlobalNorm(this.#gradients.values, this.#options.maxGradNorm);
+    if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) throw diverged(step + 1, loss, gradNorm);
+    const learningRate = linearSchedule(step, { ...this.#options, totalSteps });
+    this.#optimizer.update(this.#parameters.values, this.#gradients.values, learningRate);
+    const seconds = (performance.now() - startedAt) / 1000;
+    const sequences = [...batch.anchors, ...batch.positives, ...batch.hardNegatives];
+    const tokens = sequences.reduce((sum, ids) => sum + ids.length, 0);
+    return { step: step + 1, totalSteps, loss, gradNorm, learningRate, seconds, sentences: sequences.length, tokens };
+  }
+
+  /** Scores, keeps the adapter if it is the best, then writes the checkpoint that says so. */
+  async #evaluate(step: number): Promise<EvaluationReport> {
+    const devSpearman = await this.#dev.score(this.#parameters);
+    const isBest = this.#best === null || devSpearman > this.#best.score;
+    const { output } = this.#options;
+    if (isBest) {
+      await writeAdapter(output, this.#model.adapterConfig, this.#parameters.floatTensors(), "F32");
+      this.#best = { score: devSpearman, step };
+    }
+    const state = { step, best: this.#best, fingerprint: this.#fingerprint };
+    await writeCheckpoint(join(output, checkpointName), state, this.#parameters, this.#optimizer);
+    const report = { step, devSpearman, isBest };
+    this.#observer.onEvaluation?.(report);
+    return report;
+  }
+}
+
+function batchOf(examples: readonly Example[], prompts: PromptEncoder): TrainingBatch {
+  const negatives = examples.flatMap(({ hardNegative }) => (hardNegative === null ? [] : [hardNegative]));
+  const encode = (texts: readonly string[]): (readonly number[])[] => texts.map((text) => prompts.encode(text));
+  return {
+    prefix: prompts.prefix,
+    anchors: encode(examples.map(({ anchor }) => anchor)),
+    positives: encode(examples.map(({ positive }) => positive)),
+    hardNegatives: encode(negatives),
+  };
+}
+
+function diverged(step: number, loss: number, gradNorm: number): InputError {
+  return new InputError(
+    "diverged",
+    `step ${step}: the loss is ${loss}, the gradient's norm ${gradNorm}. The last good adapter is ${adapterWeightsName} in the output folder. ` +
+      "Start again with a lower learning rate or a longer warm-up.",
+  );
+}
