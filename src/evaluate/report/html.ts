@@ -28,8 +28,8 @@ p, figcaption { margin: .25rem 0; } .faint, figcaption { color: var(--faint); fo
 th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top; }
 th { font-weight: 600; } th:first-child, td:first-child { text-align: left; }
 td { font-variant-numeric: tabular-nums; } .pairs td, .pairs th { text-align: left; }
-.pairs td.number, .pairs th.number { text-align: right; } .pairs .sentence { width: 38%; min-width: 14rem; }
-.charts { display: flex; flex-wrap: wrap; gap: 1.25rem; } figure { margin: 0; background: var(--panel); padding: .75rem;
+.pairs td:first-child { white-space: nowrap; }
+.charts { display: flex; flex-wrap: wrap; align-items: flex-start; gap: 1.25rem; } figure { margin: 0; background: var(--panel); padding: .75rem;
   border-radius: .4rem; } svg { display: block; max-width: 100%; height: auto; } svg text { fill: var(--ink); font: 11px system-ui, sans-serif; }
 svg .axis { stroke: var(--faint); stroke-width: 1; } svg .grid { stroke: var(--line); stroke-width: 1; }
 .key { display: inline-block; width: .75rem; height: .75rem; border-radius: 50%; margin-right: .4rem; }
