@@ -1,5 +1,6 @@
 import type { Graph } from "../graph/graph.ts";
 import { Session, Tensor } from "../runtime/session.ts";
+import { BestSnapshots, type Fitted } from "./best-snapshots.ts";
 import { type ClassifierSizes, logitsGraph, type Optimizer, trainingStepGraph } from "./classifier-graph.ts";
 import {
   type ClassifierData,
@@ -19,13 +20,7 @@ export interface TrainingSettings {
   /** How often the accuracy may fail to grow, over the whole training, before the next failure ends it. */
   readonly tenacity: number;
   readonly maxEpochs: number;
-}
-
-export interface Fitted {
-  /** Best accuracy on the held-out examples. */
-  readonly accuracy: number;
-  /** [width, classes] at that time. */
-  readonly parameters: Float32Array;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -53,6 +48,7 @@ export async function trainRegressions(
     const trainer = new ClassifierTrainer(step, data, problems, penalties, sizes, random);
     const best = new BestSnapshots(sizes, settings.tenacity);
     for (let epochs = 0; epochs <= settings.maxEpochs && !best.isDone; epochs += settings.epochSize) {
+      settings.signal?.throwIfAborted();
       for (let pass = 0; pass < settings.epochSize; pass++) await trainer.epoch();
       const predicted = await predictRows(
         look,
@@ -127,46 +123,4 @@ function largest(values: Float32Array, start: number, count: number): number {
 /** Share of rows whose class was predicted. */
 export function accuracy(predicted: Int32Array, rows: Int32Array, labels: Int32Array): number {
   return predicted.filter((label, i) => label === labels[rows[i]!]).length / rows.length;
-}
-
-/** Best held-out accuracy of every regression so far, and when all have stopped. */
-class BestSnapshots {
-  readonly results: Fitted[][];
-  readonly #failures: number[][];
-  readonly #sizes: ClassifierSizes;
-  readonly #tenacity: number;
-
-  constructor(sizes: ClassifierSizes, tenacity: number) {
-    const each = <T>(value: T): T[][] =>
-      Array.from({ length: sizes.problems }, () => Array.from({ length: sizes.penalties }, () => value));
-    this.results = each({ accuracy: -1, parameters: new Float32Array() });
-    this.#failures = each(0);
-    this.#sizes = sizes;
-    this.#tenacity = tenacity;
-  }
-
-  get isDone(): boolean {
-    return this.#failures.flat().every((count) => count > this.#tenacity);
-  }
-
-  /** @param parameters  [problems, features, penalties · classes] */
-  see(accuracies: readonly (readonly number[])[], parameters: Float32Array): void {
-    for (const [problem, row] of accuracies.entries()) {
-      for (const [penalty, accuracy] of row.entries()) {
-        if (this.#failures[problem]![penalty]! > this.#tenacity) continue;
-        if (accuracy <= this.results[problem]![penalty]!.accuracy) this.#failures[problem]![penalty]!++;
-        else this.results[problem]![penalty] = { accuracy, parameters: this.#slice(parameters, problem, penalty) };
-      }
-    }
-  }
-
-  #slice(parameters: Float32Array, problem: number, penalty: number): Float32Array {
-    const { features, penalties, classes } = this.#sizes;
-    const slice = new Float32Array(features * classes);
-    for (let feature = 0; feature < features; feature++) {
-      const start = ((problem * features + feature) * penalties + penalty) * classes;
-      slice.set(parameters.subarray(start, start + classes), feature * classes);
-    }
-    return slice;
-  }
 }

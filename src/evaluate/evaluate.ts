@@ -58,7 +58,7 @@ export async function evaluate(
   for (const set of sets.transfer) {
     signal?.throwIfAborted();
     onTransfer?.(set.task);
-    transfer.push(await evaluateTransfer(set, vectorOf, transferModes[mode]));
+    transfer.push(await evaluateTransfer(set, vectorOf, { ...transferModes[mode], signal }));
   }
   return { name: source.name, recipe: source.recipe ?? null, mode, sts, transfer, mteb, ...counts };
 }

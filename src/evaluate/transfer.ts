@@ -1,4 +1,5 @@
-import { accuracy, type Fitted, predict, type TrainingSettings, trainRegressions } from "./classifier.ts";
+import type { Fitted } from "./best-snapshots.ts";
+import { accuracy, predict, type TrainingSettings, trainRegressions } from "./classifier.ts";
 import type { ClassifierData, Problem } from "./classifier-trainer.ts";
 import { stratifiedFolds } from "./folds.ts";
 import { RandomState } from "./random-state.ts";
