@@ -28,7 +28,9 @@ export async function loadModel(flags: ModelFlags, context: CliContext): Promise
     const model = await context.load(name, {
       ...loadOptions(flags, fromFile, await readShown(flags.demonstrations), context.signal, downloads.onProgress),
       ...(named ? { recipeName: flags.recipe! } : {}),
-      onWarning: (message) => context.stderr.write(`oneword: warning: ${message}\n`),
+      onWarning(message) {
+        if (!flags.quiet) context.stderr.write(`oneword: warning: ${message}\n`);
+      },
     });
     const seconds = (performance.now() - (downloads.lastAt() ?? startedAt)) / 1000;
     return { model, loaded: `${model.name} (${model.recipe.precision} weights) loaded in ${seconds.toFixed(1)} s` };

@@ -56,6 +56,9 @@ export interface SearchResult {
   readonly endedEarly: boolean;
 }
 
+/** Measurements like that of the plain template that come after the search: two on the other half, and the fit's texts. */
+const runsAfterwards = 3;
+
 /**
  * Searches a recipe for a model: first a prompt and a layer, then what to do with the vectors, then demonstrations one
  * after the other by successive halving, then layer and vectors once more. Everything is measured on one half of the
@@ -70,6 +73,7 @@ export async function searchRecipe(
   const search = new Search(new Scorer(model, halves.search, journal, options.embed), options);
   const plainSetting = { layer: model.numLayers, directions: null };
   const plain = await search.measure("plain template", [{}], [plainSetting]);
+  search.reserveTime(runsAfterwards);
   let best = search.better(plain, await search.measure("prompts and layers", options.prompts, search.layerSettings()));
   best = search.better(best, await search.measure("directions", [best.recipe], search.directionSettings(best)));
   best = await search.addDemonstrations(best);
@@ -87,6 +91,7 @@ class Search {
   readonly #stages: (ScoredRecipe & { readonly stage: string })[] = [];
   #best: ScoredRecipe | null = null;
   #endedEarly = false;
+  #reservedMs = 0;
 
   constructor(scorer: Scorer, options: SearchOptions) {
     this.#scorer = scorer;
@@ -121,6 +126,11 @@ class Search {
     }
     if (best) this.#stages.push({ stage, ...(best as ScoredRecipe) });
     return best;
+  }
+
+  /** Keeps as much of the time free as the measurements so far would take `times` over. */
+  reserveTime(times: number): void {
+    this.#reservedMs = 1000 * times * this.#scorer.seconds;
   }
 
   /** The better of two; a later one must win, so that what does not help is left out. */
@@ -185,7 +195,7 @@ class Search {
   }
 
   #isOver(): boolean {
-    const isOver = performance.now() > (this.#options.deadline ?? Number.POSITIVE_INFINITY);
+    const isOver = performance.now() + this.#reservedMs > (this.#options.deadline ?? Number.POSITIVE_INFINITY);
     this.#endedEarly ||= isOver;
     return isOver;
   }
