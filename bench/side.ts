@@ -1,0 +1,51 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+
+/** What a side answers to each run. */
+export interface Measure {
+  readonly seconds: number;
+  readonly peakBytes: number;
+  /** First vector, to see that all sides compute the same. */
+  readonly first: readonly number[];
+  /** Tokens that were run and cells of the attention grids, for each sentence; share of the time outside the runtime. */
+  readonly tokensPerSentence?: number;
+  readonly paddingShare?: number;
+  readonly outsideShare?: number;
+}
+
+/** A process that reads a set-up, says its name, and then runs the same work once for each line it is sent. */
+export class Side {
+  readonly #process: ChildProcess;
+  readonly #lines: AsyncIterator<string>;
+  name = "";
+  readonly measures: Measure[] = [];
+
+  constructor(command: string, args: readonly string[], setUp: unknown, env: NodeJS.ProcessEnv = {}) {
+    this.#process = spawn(command, args, { stdio: ["pipe", "pipe", "inherit"], env: { ...process.env, ...env } });
+    this.#lines = createInterface({ input: this.#process.stdout! })[Symbol.asyncIterator]();
+    this.#process.stdin!.write(`${JSON.stringify(setUp)}\n`);
+  }
+
+  async ready(): Promise<void> {
+    this.name = (await this.#answer<{ name: string }>()).name;
+    await this.run();
+    this.measures.length = 0; // the first run warms up
+  }
+
+  async run(): Promise<void> {
+    this.#process.stdin!.write("run\n");
+    this.measures.push(await this.#answer<Measure>());
+  }
+
+  close(): void {
+    this.#process.stdin!.end();
+  }
+
+  async #answer<T>(): Promise<T> {
+    const { value, done } = await this.#lines.next();
+    if (done) throw new Error(`${this.name || "a side"} ended early; its messages are above.`);
+    return JSON.parse(value) as T;
+  }
+}
+
+export const median = (numbers: readonly number[]): number => numbers.toSorted((a, b) => a - b)[numbers.length >> 1]!;
