@@ -57,6 +57,16 @@ test("the model is good before it is damaged", async () => {
   expect(vector).toHaveLength(96);
 });
 
+test("a text with a token that the model has no row for is refused, others are embedded", async () => {
+  const vocabulary: Record<string, number> = JSON.parse(readFileSync(join(folder, "tokenizer.json"), "utf8")).model
+    .vocab;
+  const outside = Object.entries(vocabulary).find(([token, id]) => id >= 512 && /^\p{L}+$/u.test(token));
+  const model = await load(folder, { cacheDir: join(folder, "cache"), offline: true });
+  await expect(model.embed([`a ${outside?.[0] ?? "\u0000"}`])).rejects.toMatchObject({ code: "tokenizer" });
+  expect(await model.embed(["a cat"])).toHaveLength(1);
+  await model.close();
+});
+
 test.each<[string, string, RegExp, () => unknown]>([
   [
     "a missing tensor",
