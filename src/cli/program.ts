@@ -7,11 +7,13 @@ import type { DataPullFlags, DataTextsFlags } from "./data.ts";
 import { type EmbedFlags, runEmbed } from "./embed.ts";
 import { addEvalFlags, type EvalFlags } from "./eval-flags.ts";
 import { exitCodeHelp, exitCodes } from "./exit-codes.ts";
-import { addModelFlags, addTextFlags } from "./flags.ts";
+import type { ExplainFlags } from "./explain.ts";
+import { addModelFlags, addTextFlags, parsePositive } from "./flags.ts";
 import { listenForInterrupt } from "./interrupt.ts";
 import { matrixFormats } from "./matrix.ts";
 import { type ModelsFlags, runModels } from "./models.ts";
 import { type PullFlags, runPull } from "./pull.ts";
+import { addRecipe } from "./recipe-program.ts";
 import { reportError } from "./report-error.ts";
 import { runSimilarity, type SimilarityFlags } from "./similarity.ts";
 import { addTrainFlags, type TrainFlags } from "./train-flags.ts";
@@ -62,6 +64,8 @@ function buildProgram(context: CliContext): Command {
   addCompare(program, context);
   addData(program, context);
   addTrain(program, context);
+  addRecipe(program, context);
+  addExplain(program, context);
   addPull(program, context);
   addModels(program, context);
   return program;
@@ -193,6 +197,21 @@ Example:
 ${exitCodeHelp}`,
     )
     .action(async (flags: TrainFlags) => (await import("./train.ts")).runTrain(flags, context));
+}
+
+function addExplain(program: Command, context: CliContext): void {
+  const command = program
+    .command("explain")
+    .description("The words that a text's embedding means: what the model would say next, and how probable it is.")
+    .argument("[text...]", "texts; after -- they may begin with a dash");
+  addTextFlags(command)
+    .option("--count <count>", "words for each text", parsePositive, 10)
+    .option("--json", "print a JSON object for each text (default: one readable line)");
+  addModelFlags(command)
+    .addHelpText("after", `\nExample:\n  $ oneword explain "A jockey riding a horse."\n${exitCodeHelp}`)
+    .action(async (texts: string[], flags: ExplainFlags) =>
+      (await import("./explain.ts")).runExplain(texts, flags, context),
+    );
 }
 
 function addPull(program: Command, context: CliContext): void {

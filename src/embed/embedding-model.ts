@@ -1,4 +1,5 @@
-import type { Recipe } from "../text/recipe.ts";
+import type { Recipe, RecipeOptions } from "../text/recipe.ts";
+import type { Word } from "./top-words.ts";
 
 export interface EmbedOptions {
   /** Scale every vector to length 1; the recipe's own setting by default. */
@@ -9,6 +10,11 @@ export interface EmbedOptions {
   readonly truncate?: boolean;
   /** Stops between two runs of the graph with the InputError "aborted". */
   readonly signal?: AbortSignal;
+}
+
+export interface ExplainOptions extends EmbedOptions {
+  /** Words of each text; 10 by default. */
+  readonly count?: number;
 }
 
 /** One result of a stream, in input order. */
@@ -55,6 +61,20 @@ export interface EmbeddingModel extends AsyncDisposable {
     texts: Iterable<string> | AsyncIterable<string>,
     options?: EmbedOptions,
   ): AsyncGenerator<StreamedEmbedding, void, undefined>;
+  /**
+   * States of several layers from one pass, [texts][layers][hiddenSize]: averaged over templates and less the template's
+   * own as the recipe says, but neither whitened nor scaled.
+   * @param layers  ascending
+   */
+  embedLayers(texts: readonly string[], layers: readonly number[], options?: EmbedOptions): Promise<Float32Array[][]>;
+  /**
+   * The words that embeddings mean: what the model would say next after each text's prompt, the most probable first. Read
+   * in the last layer, whatever the recipe's, and before anything is done to the vector; of several templates their mean.
+   * @throws ModelError "weight-missing" for a checkpoint whose output weights are neither tied nor there
+   */
+  explain(texts: readonly string[], options?: ExplainOptions): Promise<Word[][]>;
+  /** The same weights with another recipe; close both. The precision stays. */
+  withRecipe(recipe: RecipeOptions): Promise<EmbeddingModel>;
   /** Hidden state of the last token of ready token ids; no template, nothing added. */
   embedTokens(
     ids: readonly (readonly number[])[],
