@@ -574,7 +574,7 @@ describe("help and errors", () => {
 
   test("docs/cli.md has every flag and every exit code", async () => {
     const docs = await readFile(new URL("../docs/cli.md", import.meta.url), "utf8");
-    const commands = ["embed", "similarity", "eval", "explain", "pull", "models"];
+    const commands = ["embed", "similarity", "eval", "train", "explain", "pull", "models"];
     const all = [...commands, "recipe search", "recipe fit", "recipe candidates"];
     for (const command of all) {
       const { out } = await oneword([...command.split(" "), "--help"]);

@@ -15,9 +15,11 @@ export interface ModelFlags {
   readonly demonstrations?: string;
   readonly normalize?: boolean;
   readonly precision?: Precision;
+  readonly adapter?: string;
   readonly layer?: number | "last";
   readonly device?: Device;
   readonly threads?: number;
+  readonly workers?: number;
   readonly batchTokens?: number;
   readonly truncate?: boolean;
   readonly offline?: boolean;
@@ -66,12 +68,18 @@ export function addRunFlags(command: Command): Command {
         "weights as the file holds them, widened, or quantised (default: stored)",
       ).choices(precisions),
     )
+    .option("--adapter <folder>", "LoRA adapter in PEFT's form on the weights, with its recipe.json (default: none)")
     .addOption(
       new Option("--device <device>", "where to compute, if the installed runtime has it (default: cpu)").choices(
         devices,
       ),
     )
     .option("--threads <count>", "threads of one operator (default: one for each physical core)", parsePositive)
+    .option(
+      "--workers <count>",
+      "threads that each hold the model and run it by themselves (default: 1); for many texts",
+      parsePositive,
+    )
     .option(
       "--batch-tokens <count>",
       `most tokens of one run of the model (default: ${defaultBatchTokens}); less takes less memory`,

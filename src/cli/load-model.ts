@@ -56,8 +56,10 @@ function loadOptions(
   return {
     recipe,
     ...(flags.precision === undefined ? {} : { precision: flags.precision }),
+    ...(flags.adapter === undefined ? {} : { adapter: flags.adapter }),
     ...(flags.device === undefined ? {} : { device: flags.device }),
     ...(flags.threads === undefined ? {} : { threads: flags.threads }),
+    ...(flags.workers === undefined ? {} : { workers: flags.workers }),
     offline: flags.offline === true,
     signal,
     onProgress,

@@ -65,7 +65,7 @@ export class StateReader {
     for (const runner of this.#runners) {
       const prompts = texts.map((text, i) => runner.encode(text, indexes[i]!, options));
       const rows = await runner.run(encoder, prompts, options, (sequences, prefix, places) =>
-        this.#meter.time(sequences, () => encoder.read(sequences, names, prefix, {}, places)),
+        this.#meter.time(sequences, () => encoder.read(sequences, names, prefix, places)),
       );
       const read = prompts.map(({ ids, truncatedTokens }, i) => ({
         states: rows[i]!,

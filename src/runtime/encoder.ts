@@ -24,15 +24,26 @@ export class Encoder {
   readonly #session: Session;
   readonly #graph: InferenceGraph;
   readonly #empty: PrefixCache;
+  readonly #adapter: AdapterFeeds;
 
-  private constructor(session: Session, graph: InferenceGraph) {
+  private constructor(session: Session, graph: InferenceGraph, adapter: AdapterFeeds = {}) {
     this.#session = session;
     this.#graph = graph;
+    this.#adapter = adapter;
     this.#empty = { length: 0, feeds: pastFeeds(graph, () => emptyPast(graph)) };
   }
 
   static async create(graph: InferenceGraph, options: SessionOptions = {}): Promise<Encoder> {
     return new Encoder(await Session.create(graph.graph, options), graph);
+  }
+
+  /** The same session with an adapter's tensors fed to every run; for a graph with adapters. */
+  adapted(adapter: AdapterFeeds): Encoder {
+    return new Encoder(this.#session, this.#graph, adapter);
+  }
+
+  get inputNames(): ReadonlySet<string> {
+    return new Set(this.#graph.graph.inputs.map(({ name }) => name));
   }
 
   /** Numbers of an embedding. */
@@ -43,7 +54,6 @@ export class Encoder {
   /**
    * Embeddings of the last token of every sequence.
    * @param sequences  token ids, none empty; with a prefix only the ids after it
-   * @param adapter    for a graph with adapters; the one that the prefix was run with
    * @param places     of each sequence, for graphs that need them
    * @returns [batch][hiddenSize]
    * @throws ModelError "nan-output" when a vector holds a NaN or an infinity
@@ -51,10 +61,9 @@ export class Encoder {
   async run(
     sequences: readonly ArrayLike<number>[],
     prefix: PrefixCache = this.#empty,
-    adapter: AdapterFeeds = {},
     places: readonly TokenPlaces[] = [],
   ): Promise<Float32Array[]> {
-    const rows = await this.read(sequences, [graphNames.embedding], prefix, adapter, places);
+    const rows = await this.read(sequences, [graphNames.embedding], prefix, places);
     return rows.map(([state]) => state!);
   }
 
@@ -63,10 +72,9 @@ export class Encoder {
     sequences: readonly ArrayLike<number>[],
     names: readonly string[],
     prefix: PrefixCache = this.#empty,
-    adapter: AdapterFeeds = {},
     places: readonly TokenPlaces[] = [],
   ): Promise<Float32Array[][]> {
-    const outputs = await this.outputs(sequences, names, prefix, adapter, places);
+    const outputs = await this.outputs(sequences, names, prefix, places);
     for (const states of outputs.values()) checkFinite(states);
     return sequences.map((_, row) =>
       names.map((name) => {
@@ -82,28 +90,27 @@ export class Encoder {
     sequences: readonly ArrayLike<number>[],
     names: readonly string[],
     prefix: PrefixCache = this.#empty,
-    adapter: AdapterFeeds = {},
     places: readonly TokenPlaces[] = [],
   ): Promise<ReadonlyMap<string, Float32Array>> {
     const feeds = {
       ...layoutFeeds(sequences, prefix.length),
       ...placeFeeds(this.#graph, sequences, places),
       ...prefix.feeds,
-      ...adapter,
+      ...this.#adapter,
     };
     const outputs = await this.#session.run(feeds, names);
     return new Map(names.map((name) => [name, outputs[name]!.data as Float32Array]));
   }
 
   /** Keys and values of `ids`, to be put in front of any sequence. */
-  async cachePrefix(ids: readonly number[], adapter: AdapterFeeds = {}): Promise<PrefixCache> {
+  async cachePrefix(ids: readonly number[]): Promise<PrefixCache> {
     if (ids.length === 0) return this.#empty;
     if (this.#graph.layers === 0) return { length: ids.length, feeds: {} };
     const names = Array.from({ length: this.#graph.layers }, (_, i) => [
       graphNames.presentKey(i),
       graphNames.presentValue(i),
     ]);
-    const outputs = await this.outputs([ids], names.flat(), this.#empty, adapter);
+    const outputs = await this.outputs([ids], names.flat(), this.#empty);
     const shape = [this.#graph.numKeyValueHeads, ids.length, this.#graph.headDim];
     const feeds = pastFeeds(this.#graph, (i, part) => {
       const present = outputs.get(part === "key" ? graphNames.presentKey(i) : graphNames.presentValue(i))!;

@@ -18,7 +18,7 @@ export function completeRecipe(options: RecipeOptions, known: Pick<Recipe, "mode
     demonstrations: checked.demonstrations ?? [],
     layer: checked.layer ?? "last",
     normalize: checked.normalize ?? false,
-    adapter: null,
+    adapter: checked.adapter ?? null,
     ...(checked.pooling === undefined || checked.pooling === "lastToken" ? {} : { pooling: checked.pooling }),
     ...(checked.tokenPrepending === undefined ? {} : { tokenPrepending: checked.tokenPrepending }),
     ...(checked.subtractTemplate ? { subtractTemplate: checked.subtractTemplate } : {}),

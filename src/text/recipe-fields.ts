@@ -48,6 +48,8 @@ const isTemplate = (value: unknown): boolean =>
   typeof value === "string" ||
   (Array.isArray(value) && value.length > 0 && value.every((one) => typeof one === "string"));
 
+const isIdentity = (value: unknown): boolean => typeof value === "string" && /^sha256:[0-9a-f]{64}$/.test(value);
+
 /** What each field of a recipe must be, in words and as a check. */
 const fields: Record<keyof Recipe, readonly [string, (value: unknown) => boolean]> = {
   model: ["a string", (value) => typeof value === "string"],
@@ -60,7 +62,7 @@ const fields: Record<keyof Recipe, readonly [string, (value: unknown) => boolean
   layer: ['a whole number from 0 or "last"', (value) => value === "last" || isCount(value)],
   normalize: ["true or false", (value) => typeof value === "boolean"],
   precision: [`one of ${precisions.join(", ")}`, (value) => precisions.includes(value as Precision)],
-  adapter: ["null: adapters cannot be applied yet", (value) => value === null],
+  adapter: ["an adapter's identity, sha256:…, or null", (value) => value === null || isIdentity(value)],
   pooling: [`one of ${poolings.join(", ")}`, (value) => poolings.some((pooling) => pooling === value)],
   tokenPrepending: ['{ "fromLayer", "toLayer" }, whole numbers, the first the smaller', isTokenPrepending],
   subtractTemplate: ["a number", isNumber],

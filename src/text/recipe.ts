@@ -55,7 +55,7 @@ export interface Recipe {
   /** Scale every vector to length 1. */
   readonly normalize: boolean;
   readonly precision: Precision;
-  /** Identity of an adapter merged into the weights, or null. */
+  /** Identity of the LoRA adapter on the weights, see Adapter.identity, or null. */
   readonly adapter: string | null;
   /** The last token by default. */
   readonly pooling?: Pooling;
