@@ -563,7 +563,8 @@ describe("pull and models", () => {
 describe("help and errors", () => {
   test.each([
     [[]],
-    ...["embed", "similarity", "eval", "explain", "pull", "models"].map((command) => [[command]]),
+    ...["embed", "similarity", "eval", "explain", "compare", "train", "pull", "models"].map((command) => [[command]]),
+    ...["pull", "texts"].map((command) => [["data", command]]),
     ...["search", "fit", "candidates"].map((command) => [["recipe", command]]),
   ])("%j --help has an example and the exit codes", async (args) => {
     const { exitCode, out, err } = await oneword([...args, "--help"]);
@@ -574,8 +575,8 @@ describe("help and errors", () => {
 
   test("docs/cli.md has every flag and every exit code", async () => {
     const docs = await readFile(new URL("../docs/cli.md", import.meta.url), "utf8");
-    const commands = ["embed", "similarity", "eval", "train", "explain", "pull", "models"];
-    const all = [...commands, "recipe search", "recipe fit", "recipe candidates"];
+    const commands = ["embed", "similarity", "eval", "explain", "compare", "train", "pull", "models"];
+    const all = [...commands, ...["data pull", "data texts", "recipe search", "recipe fit", "recipe candidates"]];
     for (const command of all) {
       const { out } = await oneword([...command.split(" "), "--help"]);
       for (const [, flag] of out.matchAll(/^ {2}(?:-\w, )?(--[\w-]+)/gm)) {

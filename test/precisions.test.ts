@@ -1,4 +1,4 @@
-import { mkdtemp, open, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -6,7 +6,9 @@ import type { TensorEntry } from "../src/files/tensor-index.ts";
 import { Graph } from "../src/graph/graph.ts";
 import { linear } from "../src/models/linear.ts";
 import { nf4Values, quantizeInt4, quantizeNf4, quantizeRows } from "../src/models/quantize.ts";
-import { RangeWriter, type WeightForm, writeForm } from "../src/models/weight-forms.ts";
+import { spansOf } from "../src/models/weight-fill.ts";
+import { JobRunner } from "../src/models/weight-jobs.ts";
+import { planForm, RangePlan, type WeightForm } from "../src/models/weight-plan.ts";
 import { type StoredTensor, Weights } from "../src/models/weights.ts";
 import { multipliesSignedWeights } from "../src/runtime/int8-support.ts";
 import { Session, Tensor } from "../src/runtime/session.ts";
@@ -44,13 +46,13 @@ async function stored(form: WeightForm): Promise<StoredTensor> {
     offset: 0,
     length: weights.byteLength,
   };
-  const file = join(folder, `${form}.bin`);
-  const handle = await open(file, "w");
-  try {
-    return await writeForm(entry, form, new RangeWriter(handle, file));
-  } finally {
-    await handle.close();
-  }
+  const output = join(folder, `${form}.bin`);
+  await writeFile(output, "");
+  const to = planForm(entry, form, new RangePlan(output));
+  const runner = new JobRunner();
+  for (const span of spansOf(entry)) runner.run({ kind: "fill", span, form, to, rescale: undefined, output });
+  runner.close();
+  return to;
 }
 
 async function run(form: WeightForm, withBias = true): Promise<Float32Array> {

@@ -1,3 +1,5 @@
+import { setImmediate } from "node:timers/promises";
+import { InputError } from "../errors.ts";
 import { buildInferenceGraph } from "../models/build.ts";
 import type { OpenedCheckpoint } from "../models/checkpoint.ts";
 import { findArchitecture } from "../models/registry.ts";
@@ -8,16 +10,18 @@ import { promptParts } from "../text/prompt-parts.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { calibrationSentences } from "./calibration-sentences.ts";
 
-/** Sentences of one run: all layers' inputs are alive at once. */
-const batchSize = 8;
+/** Sentences of one run. More take more memory than all the rest of preparing weights, and hold up an interrupt. */
+const batchSize = 4;
 
 /**
  * Largest |x| of each channel of every linear weight's input over some prompts, by the weight's scope: what int8 needs to
  * know of a model's activations. The sentences are fixed, so that a model gives the same weights on every machine.
+ * @throws InputError "aborted", between two runs
  */
 export async function measureActivations(
   { config: json, configSource, checkpoint }: OpenedCheckpoint,
   tokenizer: Tokenizer,
+  signal?: AbortSignal,
 ): Promise<ReadonlyMap<string, Float32Array>> {
   const architecture = findArchitecture(json, configSource);
   const scopes: string[] = [];
@@ -34,6 +38,8 @@ export async function measureActivations(
   try {
     const maxima = new Map<string, Float32Array>();
     for (const batch of batches(prompts().map((prompt) => tokenizer.encode(prompt)))) {
+      if (signal?.aborted) throw new InputError("aborted", "stopped while the model's activations were measured.");
+      await setImmediate(); // runs keep the thread; here a signal or a redraw gets its turn
       const outputs = await encoder.outputs(batch, scopes.map(maximaOutput));
       for (const scope of scopes) {
         const seen = outputs.get(maximaOutput(scope))!;

@@ -102,7 +102,7 @@ export async function loadEmbedder(model = "smollm2-135m", options: LoadOptions 
     onProgress,
     signal,
     signedWeights: precision !== "int8" || (await multipliesSignedWeights()),
-    measure: async (stored) => measureActivations(stored, await openTokenizer(files, stored)),
+    measure: async (stored) => measureActivations(stored, await openTokenizer(files, stored), signal),
   });
   const architecture = findArchitecture(opened.config, opened.configSource);
   return Embedder.create({

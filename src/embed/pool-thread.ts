@@ -1,38 +1,37 @@
 import { Worker } from "node:worker_threads";
 import { InputError, InternalError } from "../errors.ts";
+import type { RecipeOptions } from "../text/recipe.ts";
 import type { RunStatistics } from "./embedding-model.ts";
 import type { LoadOptions } from "./load.ts";
 import {
+  type Arguments,
   type FromWorker,
   fromPlainError,
-  type Job,
-  type JobResult,
+  type Method,
   type ModelFacts,
+  type Outcome,
   type ToWorker,
   type WorkerStart,
 } from "./worker-protocol.ts";
 
 interface Waiting {
-  readonly resolve: (result: JobResult) => void;
+  readonly resolve: (value: unknown) => void;
   readonly reject: (error: Error) => void;
 }
 
-const noRuns: RunStatistics = { runs: 0, sequences: 0, tokens: 0, cells: 0, runtimeMs: 0 };
-
 /** The near end of one worker thread. */
 export class PoolThread {
+  /** Of the model as it was loaded. */
   readonly facts: ModelFacts;
-  /** What the thread's model had run when it last answered. */
-  statistics: RunStatistics = noRuns;
   readonly #worker: Worker;
-  readonly #waiting: Map<number, Waiting>;
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #statistics = new Map<number, RunStatistics>();
   readonly #ended: Promise<void>;
   #nextId = 0;
 
   private constructor(worker: Worker, facts: ModelFacts) {
     this.#worker = worker;
     this.facts = facts;
-    this.#waiting = new Map();
     worker.on("message", (message: FromWorker) => this.#settle(message));
     worker.on("error", (error) => this.#rejectAll(error));
     this.#ended = new Promise((done) => {
@@ -46,7 +45,7 @@ export class PoolThread {
   /** Starts a thread and waits until its model is loaded. */
   static start(
     data: WorkerStart,
-    { onProgress, onWarning, signal }: Pick<LoadOptions, "onProgress" | "onWarning" | "signal"> = {},
+    { onProgress, onWarning, signal }: Pick<LoadOptions, "onProgress" | "onWarning" | "signal">,
   ): Promise<PoolThread> {
     const worker = new Worker(new URL("./pool-worker.js", import.meta.url), { workerData: data });
     return new Promise((resolve, reject) => {
@@ -68,30 +67,53 @@ export class PoolThread {
           resolve(new PoolThread(worker, message.facts));
         }
       };
-      worker.on("message", onMessage);
-      worker.on("error", reject);
-      worker.on("exit", onExit);
+      worker.on("message", onMessage).on("error", reject).on("exit", onExit);
     });
   }
 
-  /** Jobs that are not done. */
+  /** Calls that are not done. */
   get load(): number {
     return this.#waiting.size;
   }
 
-  async run(job: Job, signal: AbortSignal | undefined): Promise<JobResult> {
-    const id = this.#nextId++;
-    const result = new Promise<JobResult>((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
-    this.#send({ kind: "job", id, job });
-    const abort = (): void => this.#send({ kind: "abort", id });
-    if (signal?.aborted) abort();
-    signal?.addEventListener("abort", abort, { once: true });
-    return result.finally(() => signal?.removeEventListener("abort", abort));
+  /** What a view had run when it last answered. */
+  statistics(view: number): RunStatistics | undefined {
+    return this.#statistics.get(view);
   }
 
-  async close(): Promise<void> {
-    this.#send({ kind: "close" });
-    await this.#ended;
+  /** @param args  as the model's method has them, the options last and without a signal */
+  async call<M extends Method>(
+    view: number,
+    method: M,
+    args: Arguments<M>,
+    signal: AbortSignal | undefined,
+  ): Promise<Outcome<M>> {
+    const id = this.#nextId++;
+    const abort = (): void => this.#send({ kind: "abort", id });
+    const value = this.#ask({ kind: "call", id, view, method, args });
+    if (signal?.aborted) abort();
+    signal?.addEventListener("abort", abort, { once: true });
+    return value.finally(() => signal?.removeEventListener("abort", abort)) as Promise<Outcome<M>>;
+  }
+
+  open(view: number, from: number, recipe: RecipeOptions): Promise<ModelFacts> {
+    return this.#ask({ kind: "open", id: this.#nextId++, view, from, recipe }) as Promise<ModelFacts>;
+  }
+
+  /** Ends a view; the thread ends with its last one. */
+  close(view: number): void {
+    this.#send({ kind: "close", view });
+  }
+
+  /** Settles when the thread has ended. */
+  get ended(): Promise<void> {
+    return this.#ended;
+  }
+
+  #ask(request: Extract<ToWorker, { readonly id: number; readonly view: number }>): Promise<unknown> {
+    const value = new Promise<unknown>((resolve, reject) => this.#waiting.set(request.id, { resolve, reject }));
+    this.#send(request);
+    return value;
   }
 
   #send(message: ToWorker): void {
@@ -100,8 +122,8 @@ export class PoolThread {
 
   #settle(message: FromWorker): void {
     if (message.kind === "result") {
-      this.statistics = message.result.statistics;
-      this.#waiting.get(message.id)?.resolve(message.result);
+      this.#statistics.set(message.view, message.statistics);
+      this.#waiting.get(message.id)?.resolve(message.value);
       this.#waiting.delete(message.id);
     } else if (message.kind === "error" && message.id !== undefined) {
       this.#waiting.get(message.id)?.reject(fromPlainError(message.error));

@@ -1,26 +1,21 @@
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import type { Embedder } from "./embedder.ts";
 import { loadEmbedder } from "./load.ts";
-import {
-  type FromWorker,
-  type Job,
-  type JobResult,
-  type ToWorker,
-  toPlainError,
-  type WorkerStart,
-} from "./worker-protocol.ts";
+import { type FromWorker, type ModelFacts, type ToWorker, toPlainError, type WorkerStart } from "./worker-protocol.ts";
 
-/** One thread of WorkerPool: a model of its own, whose jobs run one after the other. */
+/** One thread of WorkerPool: a model of its own, whose calls run one after the other. */
 const port = parentPort as MessagePort;
-const say = (message: FromWorker, transfer: readonly ArrayBuffer[] = []): void =>
-  port.postMessage(message, [...transfer]);
+const say = (message: FromWorker): void => port.postMessage(message);
 const aborts = new Map<number, AbortController>();
+const views = new Map<number, Embedder>();
 
-async function run(model: Embedder, id: number, job: Job): Promise<void> {
-  const { signal } = aborts.get(id)!;
+type Request = Extract<ToWorker, { readonly kind: "call" | "open" }>;
+
+async function answer(request: Request, signal: AbortSignal): Promise<void> {
+  const { id, view } = request;
   try {
-    const result = await resultOf(model, job, signal);
-    say({ kind: "result", id, result }, [result.rows.buffer as ArrayBuffer]);
+    const value = request.kind === "open" ? await open(request) : await call(request, signal);
+    say({ kind: "result", id, view, value, statistics: views.get(view)!.statistics });
   } catch (error) {
     say({ kind: "error", id, error: toPlainError(error) });
   } finally {
@@ -28,38 +23,37 @@ async function run(model: Embedder, id: number, job: Job): Promise<void> {
   }
 }
 
-async function resultOf(model: Embedder, job: Job, signal: AbortSignal): Promise<JobResult> {
-  if (job.kind === "tokens") {
-    const rows = await model.embedTokens(job.ids, { layer: job.layer, signal });
-    return { ...joined(rows), tokens: [], truncatedTokens: [], statistics: model.statistics };
-  }
-  const results = await model.embedWindow(job.texts, job.start, { ...job.options, signal });
-  return {
-    ...joined(results.map(({ embedding }) => embedding)),
-    tokens: results.map(({ tokens }) => tokens),
-    truncatedTokens: results.map(({ truncatedTokens }) => truncatedTokens),
-    statistics: model.statistics,
-  };
+async function open({ view, from, recipe }: Extract<Request, { kind: "open" }>): Promise<ModelFacts> {
+  const model = await views.get(from)!.withRecipe(recipe);
+  views.set(view, model);
+  return factsOf(model);
 }
 
-function joined(rows: readonly Float32Array[]): { rows: Float32Array; count: number } {
-  const width = rows[0]?.length ?? 0;
-  const all = new Float32Array(rows.length * width);
-  rows.forEach((row, i) => {
-    all.set(row, i * width);
-  });
-  return { rows: all, count: rows.length };
+function call({ view, method, args }: Extract<Request, { kind: "call" }>, signal: AbortSignal): Promise<unknown> {
+  const options = { ...(args.at(-1) as object), signal };
+  const model = views.get(view)! as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>;
+  return model[method]!(...args.slice(0, -1), options);
 }
 
-function listen(model: Embedder): void {
+async function close(view: number): Promise<void> {
+  await views.get(view)?.close();
+  views.delete(view);
+  if (views.size === 0) port.close();
+}
+
+function factsOf({ name, hiddenSize, numLayers, maxTokens, recipe, recipeId }: Embedder): ModelFacts {
+  return { name, hiddenSize, numLayers, maxTokens, recipe, recipeId };
+}
+
+function listen(): void {
   let last: Promise<void> = Promise.resolve();
   port.on("message", (message: ToWorker) => {
     if (message.kind === "abort") aborts.get(message.id)?.abort();
-    else if (message.kind === "close") last = last.then(() => model.close()).finally(() => port.close());
+    else if (message.kind === "close") last = last.then(() => close(message.view));
     else {
-      const { id, job } = message;
-      aborts.set(id, new AbortController());
-      last = last.then(() => run(model, id, job));
+      const controller = new AbortController();
+      aborts.set(message.id, controller);
+      last = last.then(() => answer(message, controller.signal));
     }
   });
 }
@@ -71,9 +65,9 @@ try {
     onProgress: (progress) => say({ kind: "progress", progress }),
     onWarning: (message) => say({ kind: "warning", message }),
   });
-  listen(model);
-  const { hiddenSize, numLayers, maxTokens, recipe, recipeId } = model;
-  say({ kind: "ready", facts: { name: model.name, hiddenSize, numLayers, maxTokens, recipe, recipeId } });
+  views.set(0, model);
+  listen();
+  say({ kind: "ready", facts: factsOf(model) });
 } catch (error) {
   say({ kind: "error", error: toPlainError(error) });
 }

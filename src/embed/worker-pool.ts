@@ -1,27 +1,53 @@
 import { InputError } from "../errors.ts";
-import type { Recipe } from "../text/recipe.ts";
-import type { EmbeddingModel, EmbedOptions, RunStatistics, StreamedEmbedding } from "./embedding-model.ts";
+import type { Recipe, RecipeOptions } from "../text/recipe.ts";
+import type {
+  EmbeddingModel,
+  EmbedOptions,
+  ExplainOptions,
+  RunStatistics,
+  StreamedEmbedding,
+} from "./embedding-model.ts";
 import type { LoadOptions } from "./load.ts";
 import { PoolThread } from "./pool-thread.ts";
 import { cosineSimilarity } from "./pooling.ts";
 import type { Word } from "./top-words.ts";
-import type { JobResult, ModelFacts } from "./worker-protocol.ts";
+import type { ModelFacts } from "./worker-protocol.ts";
 
-/** Texts of one job: few enough that no thread waits long for another at the end. */
-const jobTexts = 256;
+/** Texts of one call: few enough that no thread waits long for another at the end. */
+const callTexts = 256;
+
+/** The threads of a pool and the views on them that are open. */
+interface Shared {
+  readonly threads: readonly PoolThread[];
+  nextView: number;
+  openViews: number;
+}
 
 /**
  * A model in several threads, each with its weights and a session of its own: where cores are shared with other work, one
  * session's threads wait for one another, and these do not. Costs the weights' memory once for each.
  */
 export class WorkerPool implements EmbeddingModel {
-  readonly #threads: readonly PoolThread[];
-  readonly #facts: ModelFacts;
+  readonly name: string;
+  readonly hiddenSize: number;
+  readonly numLayers: number;
+  readonly maxTokens: number;
+  readonly recipe: Recipe;
+  readonly recipeId: string;
+  readonly #shared: Shared;
+  readonly #view: number;
   #closed = false;
 
-  private constructor(threads: readonly PoolThread[]) {
-    this.#threads = threads;
-    this.#facts = threads[0]!.facts;
+  private constructor(shared: Shared, view: number, facts: ModelFacts) {
+    this.#shared = shared;
+    this.#view = view;
+    this.name = facts.name;
+    this.hiddenSize = facts.hiddenSize;
+    this.numLayers = facts.numLayers;
+    this.maxTokens = facts.maxTokens;
+    this.recipe = facts.recipe;
+    this.recipeId = facts.recipeId;
+    shared.openViews++;
   }
 
   /** The first thread fetches and prepares what is missing, the others find it there. */
@@ -29,44 +55,23 @@ export class WorkerPool implements EmbeddingModel {
     model: string | undefined,
     { workers = 1, signal, onProgress, onWarning, ...options }: LoadOptions,
   ): Promise<WorkerPool> {
-    const start = { model, options: { threads: 1, ...options } };
-    const first = await PoolThread.start(start, {
-      ...(onProgress ? { onProgress } : {}),
-      ...(onWarning ? { onWarning } : {}),
-      ...(signal ? { signal } : {}),
-    });
-    const rest = await Promise.allSettled(
-      Array.from({ length: workers - 1 }, () => PoolThread.start(start, signal ? { signal } : {})),
-    );
+    const data = { model, options: { threads: 1, ...options } };
+    const stop = signal ? { signal } : {};
+    const told = { ...(onProgress ? { onProgress } : {}), ...(onWarning ? { onWarning } : {}) };
+    const first = await PoolThread.start(data, { ...stop, ...told });
+    const rest = await Promise.allSettled(Array.from({ length: workers - 1 }, () => PoolThread.start(data, stop)));
     const threads = [first, ...rest.flatMap((thread) => (thread.status === "fulfilled" ? [thread.value] : []))];
     const failed = rest.find((thread) => thread.status === "rejected");
-    if (!failed) return new WorkerPool(threads);
-    await Promise.all(threads.map((thread) => thread.close()));
+    const pool = new WorkerPool({ threads, nextView: 1, openViews: 0 }, 0, first.facts);
+    if (!failed) return pool;
+    await pool.close();
     throw failed.reason;
   }
 
-  get name(): string {
-    return this.#facts.name;
-  }
-  get hiddenSize(): number {
-    return this.#facts.hiddenSize;
-  }
-  get numLayers(): number {
-    return this.#facts.numLayers;
-  }
-  get maxTokens(): number {
-    return this.#facts.maxTokens;
-  }
-  get recipe(): Recipe {
-    return this.#facts.recipe;
-  }
-  get recipeId(): string {
-    return this.#facts.recipeId;
-  }
-
   get statistics(): RunStatistics {
+    const { threads } = this.#shared;
     const sum = (key: keyof RunStatistics): number =>
-      this.#threads.reduce((total, { statistics }) => total + statistics[key], 0);
+      threads.reduce((total, thread) => total + (thread.statistics(this.#view)?.[key] ?? 0), 0);
     return {
       runs: sum("runs"),
       sequences: sum("sequences"),
@@ -84,27 +89,45 @@ export class WorkerPool implements EmbeddingModel {
 
   async *embedStream(
     texts: Iterable<string> | AsyncIterable<string>,
-    options: EmbedOptions = {},
+    { signal, ...options }: EmbedOptions = {},
   ): AsyncGenerator<StreamedEmbedding, void, undefined> {
-    const pending: Promise<StreamedEmbedding[]>[] = [];
-    try {
-      for await (const { texts: job, start } of jobs(texts)) {
-        const results = this.#embedJob(job, start, options);
-        results.catch(() => {}); // it is awaited in its turn
-        pending.push(results);
-        if (pending.length > 2 * this.#threads.length) yield* await pending.shift()!;
-      }
-      while (pending.length > 0) yield* await pending.shift()!;
-    } finally {
-      await Promise.allSettled(pending);
-    }
+    const run = (part: Part): Promise<StreamedEmbedding[]> =>
+      this.#leastLoaded().call(this.#view, "embedWindow", [part.texts, part.start, options], signal);
+    for await (const results of this.#sideBySide(texts, run)) yield* results;
+  }
+
+  async embedLayers(
+    texts: readonly string[],
+    layers: readonly number[],
+    { signal, ...options }: EmbedOptions = {},
+  ): Promise<Float32Array[][]> {
+    const run = (part: Part): Promise<Float32Array[][]> =>
+      this.#leastLoaded().call(this.#view, "embedLayers", [part.texts, layers, options], signal);
+    return collect(this.#sideBySide(texts, run));
+  }
+
+  async explain(texts: readonly string[], { signal, ...options }: ExplainOptions = {}): Promise<Word[][]> {
+    const run = (part: Part): Promise<Word[][]> =>
+      this.#leastLoaded().call(this.#view, "explain", [part.texts, options], signal);
+    return collect(this.#sideBySide(texts, run));
   }
 
   async embedTokens(
     ids: readonly (readonly number[])[],
-    { layer = "last", signal }: { readonly layer?: number | "last"; readonly signal?: AbortSignal } = {},
+    { signal, ...options }: { readonly layer?: number | "last"; readonly signal?: AbortSignal } = {},
   ): Promise<Float32Array[]> {
-    return rowsOf(await this.#leastLoaded().run({ kind: "tokens", ids, layer }, signal));
+    return this.#leastLoaded().call(this.#view, "embedTokens", [ids, options], signal);
+  }
+
+  async withRecipe(recipe: RecipeOptions): Promise<WorkerPool> {
+    this.#checkOpen();
+    const view = this.#shared.nextView++;
+    const opened = await Promise.allSettled(
+      this.#shared.threads.map((thread) => thread.open(view, this.#view, recipe)),
+    );
+    const failed = opened.find((result) => result.status === "rejected");
+    if (failed) throw failed.reason;
+    return new WorkerPool(this.#shared, view, (opened[0] as PromiseFulfilledResult<ModelFacts>).value);
   }
 
   async similarity(a: string, b: string, options: EmbedOptions = {}): Promise<number> {
@@ -112,65 +135,66 @@ export class WorkerPool implements EmbeddingModel {
     return cosineSimilarity(x!, y!);
   }
 
-  async embedLayers(): Promise<Float32Array[][]> {
-    throw this.#needsOneThread("layers of one pass");
-  }
-
-  async explain(): Promise<Word[][]> {
-    throw this.#needsOneThread("words of an embedding");
-  }
-
-  async withRecipe(): Promise<EmbeddingModel> {
-    throw this.#needsOneThread("another recipe on the same weights");
-  }
-
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    await Promise.all(this.#threads.map((thread) => thread.close()));
+    for (const thread of this.#shared.threads) thread.close(this.#view);
+    this.#shared.openViews--;
+    if (this.#shared.openViews === 0) await Promise.all(this.#shared.threads.map(({ ended }) => ended));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
-  async #embedJob(
-    texts: readonly string[],
-    start: number,
-    { signal, ...options }: EmbedOptions,
-  ): Promise<StreamedEmbedding[]> {
-    const result = await this.#leastLoaded().run({ kind: "texts", texts, start, options }, signal);
-    return rowsOf(result).map((embedding, i) => ({
-      index: start + i,
-      embedding,
-      tokens: result.tokens[i]!,
-      truncatedTokens: result.truncatedTokens[i]!,
-    }));
-  }
-
-  #needsOneThread(what: string): InputError {
-    return new InputError("bad-option", `${this.name}: ${what} needs a model in one thread. Load it without workers.`);
+  /** Runs parts of the texts on all threads; a few wait for each thread, and results come in order. */
+  async *#sideBySide<T>(
+    texts: Iterable<string> | AsyncIterable<string>,
+    run: (part: Part) => Promise<T>,
+  ): AsyncGenerator<T, void, undefined> {
+    const pending: Promise<T>[] = [];
+    try {
+      for await (const part of parts(texts)) {
+        const result = run(part);
+        result.catch(() => {}); // it is awaited in its turn
+        pending.push(result);
+        if (pending.length > 2 * this.#shared.threads.length) yield await pending.shift()!;
+      }
+      while (pending.length > 0) yield await pending.shift()!;
+    } finally {
+      await Promise.allSettled(pending);
+    }
   }
 
   #leastLoaded(): PoolThread {
+    this.#checkOpen();
+    return this.#shared.threads.reduce((least, thread) => (thread.load < least.load ? thread : least));
+  }
+
+  #checkOpen(): void {
     if (this.#closed) throw new InputError("closed", `${this.name} is closed; load it again.`);
-    return this.#threads.reduce((least, thread) => (thread.load < least.load ? thread : least));
   }
 }
 
-/** Rows that belong to the caller one by one. */
-const rowsOf = ({ rows, count }: JobResult): Float32Array[] =>
-  Array.from({ length: count }, (_, i) => rows.slice((i * rows.length) / count, ((i + 1) * rows.length) / count));
+interface Part {
+  readonly texts: readonly string[];
+  /** Index of the first. */
+  readonly start: number;
+}
 
-async function* jobs(
-  texts: Iterable<string> | AsyncIterable<string>,
-): AsyncGenerator<{ readonly texts: readonly string[]; readonly start: number }> {
-  let [job, start] = [[] as string[], 0];
+async function* parts(texts: Iterable<string> | AsyncIterable<string>): AsyncGenerator<Part> {
+  let [part, start] = [[] as string[], 0];
   for await (const text of texts) {
-    if (job.push(text) < jobTexts) continue;
-    yield { texts: job, start };
-    start += job.length;
-    job = [];
+    if (part.push(text) < callTexts) continue;
+    yield { texts: part, start };
+    start += part.length;
+    part = [];
   }
-  if (job.length > 0) yield { texts: job, start };
+  if (part.length > 0) yield { texts: part, start };
+}
+
+async function collect<T>(lists: AsyncIterable<readonly T[]>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const list of lists) all.push(...list);
+  return all;
 }

@@ -9,32 +9,42 @@ import {
   type ModelErrorCode,
   OnewordError,
 } from "../errors.ts";
-import type { Recipe } from "../text/recipe.ts";
-import type { EmbedOptions, RunStatistics } from "./embedding-model.ts";
+import type { Recipe, RecipeOptions } from "../text/recipe.ts";
+import type { Embedder } from "./embedder.ts";
+import type { RunStatistics } from "./embedding-model.ts";
 import type { LoadOptions, LoadProgress } from "./load.ts";
 
-/** What a worker thread is started with: a signal and a function cannot be sent. */
+/** What a worker thread is started with: signals and functions cannot be sent. */
 export interface WorkerStart {
   readonly model: string | undefined;
   readonly options: Omit<LoadOptions, "workers" | "signal" | "onProgress" | "onWarning">;
 }
 
-export type PlainEmbedOptions = Omit<EmbedOptions, "signal">;
+/** What is asked of the model in a thread; the options, the last argument, get a signal there. */
+export type Method = "embedWindow" | "embedTokens" | "embedLayers" | "explain";
+export type Arguments<M extends Method> = Parameters<Embedder[M]>;
+export type Outcome<M extends Method> = Awaited<ReturnType<Embedder[M]>>;
 
-export type Job =
-  | {
-      readonly kind: "texts";
-      readonly texts: readonly string[];
-      readonly start: number;
-      readonly options: PlainEmbedOptions;
-    }
-  | { readonly kind: "tokens"; readonly ids: readonly (readonly number[])[]; readonly layer: number | "last" };
-
+/** A view is a model with a recipe of its own over the same weights; 0 is the one that was loaded. */
 export type ToWorker =
-  | { readonly kind: "job"; readonly id: number; readonly job: Job }
-  /** Stops the job between two runs of the graph. */
+  | {
+      readonly kind: "call";
+      readonly id: number;
+      readonly view: number;
+      readonly method: Method;
+      readonly args: readonly unknown[];
+    }
+  | {
+      readonly kind: "open";
+      readonly id: number;
+      readonly view: number;
+      readonly from: number;
+      readonly recipe: RecipeOptions;
+    }
+  /** Stops a call between two runs of the graph. */
   | { readonly kind: "abort"; readonly id: number }
-  | { readonly kind: "close" };
+  /** The thread ends with its last view. */
+  | { readonly kind: "close"; readonly view: number };
 
 /** What is known of a loaded model. */
 export interface ModelFacts {
@@ -46,22 +56,18 @@ export interface ModelFacts {
   readonly recipeId: string;
 }
 
-export interface JobResult {
-  /** [rows, width], one after the other */
-  readonly rows: Float32Array;
-  readonly count: number;
-  /** For texts: tokens of each prompt, and tokens cut from it. */
-  readonly tokens: readonly number[];
-  readonly truncatedTokens: readonly number[];
-  readonly statistics: RunStatistics;
-}
-
 export type FromWorker =
   | { readonly kind: "progress"; readonly progress: LoadProgress }
   | { readonly kind: "warning"; readonly message: string }
   | { readonly kind: "ready"; readonly facts: ModelFacts }
-  | { readonly kind: "result"; readonly id: number; readonly result: JobResult }
-  /** Of a job, or without an id of loading. */
+  | {
+      readonly kind: "result";
+      readonly id: number;
+      readonly view: number;
+      readonly value: unknown;
+      readonly statistics: RunStatistics;
+    }
+  /** Of a call, or without an id of loading. */
   | { readonly kind: "error"; readonly id?: number; readonly error: PlainError };
 
 /** An error as it is sent between threads, which would otherwise lose its class. */
