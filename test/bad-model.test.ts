@@ -134,7 +134,14 @@ describe("a damaged config.json is a config or a ModelError", () => {
   /** Sizes that no array can have, and rope type "factors", which only a GGUF file has with its numbers. */
   const isLeftOut = (json: unknown): boolean =>
     /"factors"/.test(JSON.stringify(json)) ||
-    ["head_dim", "hidden_size"].some((key) => Number((json as Record<string, unknown>)[key]) > 2 ** 20);
+    ["head_dim", "hidden_size"].some((key) => {
+      const size = (json as Record<string, unknown>)[key];
+      return typeof size === "number" && size > 2 ** 20;
+    });
+
+  test("whose model_type is an object that cannot be a string", () => {
+    expect(() => findArchitecture({ model_type: { toString: "" } }, "c")).toThrow(ModelError);
+  });
 
   test.each([...architectures.keys()])("%s", (modelType) => {
     const name = modelType === "llama" ? "llama-gqa-rope3" : modelType;
