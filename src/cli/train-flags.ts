@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { devices } from "../runtime/device.ts";
 import { templates } from "../text/templates.ts";
-import { trainDefaults } from "../train/options.ts";
+import { type TrainPrecision, trainDefaults, trainPrecisions } from "../train/options.ts";
 import { append, parseLayer, parsePositive } from "./flags.ts";
 
 /** Flags of `oneword train`; each may stand in the --config file instead, in camelCase. */
@@ -13,6 +13,7 @@ export interface TrainFlags {
   readonly model?: string;
   readonly template?: string;
   readonly layer?: number | "last";
+  readonly precision?: TrainPrecision;
   readonly rank?: number;
   readonly alpha?: number;
   readonly dropout?: number;
@@ -50,6 +51,11 @@ export function addTrainFlags(command: Command): Command {
     .option("-m, --model <model>", `known name, folder, .gguf file or hub id (default: ${defaults.model})`)
     .option("--template <text>", `prompt with one {text} slot, or ${Object.keys(templates).join(", ")} (default: eol)`)
     .option("--layer <layer>", "hidden state that is trained: 1, 2 … or last (default: last)", parseLayer)
+    .addOption(
+      new Option("--precision <precision>", "how the frozen weights are held; nf4 is QLoRA (default: float32)").choices(
+        trainPrecisions,
+      ),
+    )
     .option("--rank <count>", `rank of the adapter (default: ${defaults.rank})`, parsePositive)
     .option("--alpha <number>", `the adapter counts alpha / rank (default: ${defaults.alpha})`, parseNumber)
     .option("--dropout <fraction>", `of the adapter's inputs (default: ${defaults.dropout})`, parseNumber)

@@ -40,7 +40,7 @@ function trainOptions(flags: TrainFlags): TrainOptions {
   const { template, layer, target, anchor, positive, hardNegative, source, excludeSource } = flags;
   const same = ["model", "output", "resume", "rank", "alpha", "dropout", "temperature", "batchSize"] as const;
   const more = ["microBatchTokens", "maxSentenceTokens", "learningRate", "warmupSteps", "epochs", "maxSteps"] as const;
-  const rest = ["maxGradNorm", "seed", "evalEvery", "device", "threads", "offline"] as const;
+  const rest = ["precision", "maxGradNorm", "seed", "evalEvery", "device", "threads", "offline"] as const;
   const set = [...same, ...more, ...rest].flatMap((key) => (flags[key] === undefined ? [] : [[key, flags[key]]]));
   return {
     ...trainDefaults,
