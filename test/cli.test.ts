@@ -522,20 +522,27 @@ describe("pull and models", () => {
 });
 
 describe("help and errors", () => {
-  test.each([[[]], [["embed"]], [["similarity"]], [["eval"]], [["pull"]], [["models"]]])(
-    "%j --help has an example and the exit codes",
-    async (args) => {
-      const { exitCode, out, err } = await oneword([...args, "--help"]);
-      expect([exitCode, err]).toEqual([0, ""]);
-      expect(out).toMatch(/Examples?:\n {2}\$ .*oneword /);
-      expect(out).toMatch(/130 {2}interrupted/);
-    },
-  );
+  test.each([
+    [[]],
+    [["embed"]],
+    [["similarity"]],
+    [["eval"]],
+    [["compare"]],
+    [["data", "pull"]],
+    [["data", "texts"]],
+    [["pull"]],
+    [["models"]],
+  ])("%j --help has an example and the exit codes", async (args) => {
+    const { exitCode, out, err } = await oneword([...args, "--help"]);
+    expect([exitCode, err]).toEqual([0, ""]);
+    expect(out).toMatch(/Examples?:\n {2}\$ .*oneword /);
+    expect(out).toMatch(/130 {2}interrupted/);
+  });
 
   test("docs/cli.md has every flag and every exit code", async () => {
     const docs = await readFile(new URL("../docs/cli.md", import.meta.url), "utf8");
-    for (const command of ["embed", "similarity", "eval", "train", "pull", "models"]) {
-      const { out } = await oneword([command, "--help"]);
+    for (const command of ["embed", "similarity", "eval", "compare", "train", "data pull", "data texts", "pull", "models"]) {
+      const { out } = await oneword([...command.split(" "), "--help"]);
       for (const [, flag] of out.matchAll(/^ {2}(?:-\w, )?(--[\w-]+)/gm)) {
         if (flag !== "--help") expect(docs, command).toContain(flag);
       }
