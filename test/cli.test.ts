@@ -541,7 +541,17 @@ describe("help and errors", () => {
 
   test("docs/cli.md has every flag and every exit code", async () => {
     const docs = await readFile(new URL("../docs/cli.md", import.meta.url), "utf8");
-    for (const command of ["embed", "similarity", "eval", "compare", "train", "data pull", "data texts", "pull", "models"]) {
+    for (const command of [
+      "embed",
+      "similarity",
+      "eval",
+      "compare",
+      "train",
+      "data pull",
+      "data texts",
+      "pull",
+      "models",
+    ]) {
       const { out } = await oneword([...command.split(" "), "--help"]);
       for (const [, flag] of out.matchAll(/^ {2}(?:-\w, )?(--[\w-]+)/gm)) {
         if (flag !== "--help") expect(docs, command).toContain(flag);

@@ -10,7 +10,7 @@ import { runCli } from "../src/cli/program.ts";
 import type { EmbeddingModel } from "../src/embed/embedding-model.ts";
 import type { LoadOptions } from "../src/embed/load.ts";
 import { npyHeader } from "../src/files/npy.ts";
-import { completeRecipe } from "../src/text/recipe.ts";
+import { completeRecipe } from "../src/text/complete-recipe.ts";
 
 let folder: string;
 let cacheBefore: string | undefined;
