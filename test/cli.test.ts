@@ -549,6 +549,7 @@ describe("help and errors", () => {
       "train",
       "data pull",
       "data texts",
+      "data triples",
       "pull",
       "models",
     ]) {

@@ -69,6 +69,14 @@ describe("a run", () => {
     expect(mean(log.slice(-3))).toBeLessThan(mean(log.slice(0, 3)) - 0.2);
   });
 
+  test("trains on texts alone, as SimCSE does: dropout makes two views of each", async () => {
+    const columns = { anchor: "sent0", positive: "sent0", hardNegative: null };
+    await train(options("unsupervised", { columns, epochs: 2, dropout: 0.3 }));
+    const log = losses(await logOf("unsupervised"));
+    expect(log.every((loss) => loss > 0)).toBe(true);
+    expect(mean(log.slice(-4))).toBeLessThan(mean(log.slice(0, 4)));
+  });
+
   test("takes pairs without hard negatives", async () => {
     const columns = { ...trainDefaults.columns, hardNegative: null };
     await train(options("pairs", { columns, epochs: 1 }));

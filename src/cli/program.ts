@@ -3,7 +3,7 @@ import { packageVersion } from "../files/package-version.ts";
 import { vectorFormats } from "../files/vector-writer.ts";
 import type { CompareFlags } from "./compare.ts";
 import type { CliContext, CliDependencies } from "./context.ts";
-import type { DataPullFlags, DataTextsFlags } from "./data.ts";
+import type { DataPullFlags, DataTextsFlags, DataTriplesFlags } from "./data.ts";
 import { type EmbedFlags, runEmbed } from "./embed.ts";
 import { addEvalFlags, type EvalFlags } from "./eval-flags.ts";
 import { exitCodeHelp, exitCodes } from "./exit-codes.ts";
@@ -160,7 +160,9 @@ function addCompare(program: Command, context: CliContext): void {
 }
 
 function addData(program: Command, context: CliContext): void {
-  const data = program.command("data").description("Evaluation sets: fetch them, or print their texts.");
+  const data = program
+    .command("data")
+    .description("Evaluation sets: fetch them, or print their texts; training data out of NLI files.");
   data
     .command("pull")
     .description("Fetch the sets of a kind from the hub, and print the folder that eval --data takes.")
@@ -182,6 +184,21 @@ function addData(program: Command, context: CliContext): void {
     .option("--data <folder>", "folder with the sets (default: what oneword data pull fetched)")
     .addHelpText("after", `\nExample:\n  $ oneword data texts --tasks stsb-dev > texts.txt\n${exitCodeHelp}`)
     .action(async (flags: DataTextsFlags) => (await import("./data.ts")).runDataTexts(flags, context));
+  data
+    .command("triples")
+    .description("Training data out of NLI files: each premise with a hypothesis it entails and one it contradicts.")
+    .argument("<file...>", ".tsv, .csv, .jsonl, each perhaps .gz, or .parquet")
+    .option("--premise <column>", "column of the premise", "premise")
+    .option("--hypothesis <column>", "column of the hypothesis", "hypothesis")
+    .option("--label <column>", "column of entailment, contradiction (or e, c; 0, 2); others are left out", "label")
+    .option("-q, --quiet", "nothing on standard error but errors (default: counts)")
+    .addHelpText(
+      "after",
+      `\nExample:\n  $ oneword data triples snli.jsonl --label gold_label > triples.tsv\n${exitCodeHelp}`,
+    )
+    .action(async (files: string[], flags: DataTriplesFlags) =>
+      (await import("./data.ts")).runDataTriples(files, flags, context),
+    );
 }
 
 function addTrain(program: Command, context: CliContext): void {

@@ -34,6 +34,8 @@ export interface TrainFlags {
   readonly hardNegative?: string;
   readonly source?: string;
   readonly excludeSource?: readonly string[];
+  readonly skipBadRows?: boolean;
+  readonly testData?: string;
   readonly device?: (typeof devices)[number];
   readonly threads?: number;
   readonly offline?: boolean;
@@ -44,7 +46,7 @@ const { columns, ...defaults } = trainDefaults;
 
 export function addTrainFlags(command: Command): Command {
   return command
-    .option("-d, --data <file>", "examples, tab-separated with a header, perhaps .gz; repeatable", append)
+    .option("-d, --data <file>", "examples: .tsv, .csv, .jsonl, each perhaps .gz, or .parquet; repeatable", append)
     .option("-o, --output <folder>", "adapter, checkpoint and log go here")
     .option("--resume", "go on from the checkpoint in --output, if there is one (default: start anew)")
     .option("--config <file>", "JSON object with these flags in camelCase; flags win over it")
@@ -88,10 +90,15 @@ export function addTrainFlags(command: Command): Command {
       parsePositive,
     )
     .option("--anchor <column>", `column of the first text (default: ${columns.anchor})`)
-    .option("--positive <column>", `column of the text that belongs to it (default: ${columns.positive})`)
+    .option(
+      "--positive <column>",
+      `column of the text that belongs to it; that of the anchor itself for SimCSE by dropout (default: ${columns.positive})`,
+    )
     .option("--hard-negative <column>", `column of the contradicting text, or none (default: ${columns.hardNegative})`)
     .option("--source <column>", "column that says where a row came from (default: source)")
     .option("--exclude-source <name>", "leave rows of this source out; repeatable (default: all rows)", append)
+    .option("--skip-bad-rows", "leave wrong rows out and count them (default: stop at the first)")
+    .option("--test-data <folder>", "warn of examples that are in these STS sets (default: what data pull fetched)")
     .addOption(new Option("--device <device>", "where to compute (default: cpu)").choices(devices))
     .option("--threads <count>", "threads of one operator (default: one for each physical core)", parsePositive)
     .option("--offline", "never touch the network (default: fetch a model that is not here)")

@@ -15,6 +15,7 @@ export async function runTrain(given: TrainFlags, context: CliContext): Promise<
   const progress = new TrainProgress(context, flags.quiet === true);
   const { best, steps } = await train(options, {
     signal: context.signal,
+    onWarning: (message) => progress.warning(message),
     onStep: (report) => progress.step(report),
     onEvaluation: (report) => progress.evaluation(report),
   });
@@ -56,5 +57,7 @@ function trainOptions(flags: TrainFlags): TrainOptions {
       source: source ?? "source",
     },
     excludedSources: excludeSource ?? [],
+    skipsBadRows: flags.skipBadRows === true,
+    testData: flags.testData ?? null,
   };
 }

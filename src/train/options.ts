@@ -16,6 +16,9 @@ export interface TrainOptions {
   readonly data: readonly string[];
   readonly columns: ExampleColumns;
   readonly excludedSources: readonly string[];
+  readonly skipsBadRows: boolean;
+  /** Folder of evaluation sets, to warn of examples that are in them; the pulled ones by default. */
+  readonly testData: string | null;
   /** Folder for the adapter, the checkpoint and the log. */
   readonly output: string;
   /** Go on from the checkpoint in the output folder, if there is one. */
@@ -50,6 +53,8 @@ export const trainDefaults = {
   model: "smollm2-135m",
   columns: defaultColumns,
   excludedSources: [],
+  skipsBadRows: false,
+  testData: null,
   resume: false,
   recipe: {},
   precision: "float32",
