@@ -1,14 +1,13 @@
-import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
-import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { cosineSimilarity } from "../src/embed/pooling.ts";
 import { resolveModel } from "../src/files/resolve-model.ts";
 import { cleanUp } from "../src/text/clean-up.ts";
 import { completeRecipe } from "../src/text/complete-recipe.ts";
 import { fillParts, promptParts } from "../src/text/prompt-parts.ts";
+import { median, Side } from "./side.ts";
 
 /**
  * Sentences per second and peak memory on the first 512 sentences of STS-B dev, beside PyTorch when ONEWORD_PEER_PYTHON
@@ -25,48 +24,6 @@ const { values } = parseArgs({
   },
 });
 
-interface Measure {
-  readonly seconds: number;
-  readonly peakBytes: number;
-  readonly first: number[];
-}
-
-/** A process that runs the job once whenever it is asked to. */
-class Side {
-  readonly #process: ChildProcess;
-  readonly #lines: AsyncIterator<string>;
-  name = "";
-  readonly measures: Measure[] = [];
-
-  constructor(command: string, args: readonly string[], setUp: unknown) {
-    const env = { ...process.env, THREADS: values.threads };
-    this.#process = spawn(command, args, { stdio: ["pipe", "pipe", "inherit"], env });
-    this.#lines = createInterface({ input: this.#process.stdout! })[Symbol.asyncIterator]();
-    this.#process.stdin!.write(`${JSON.stringify(setUp)}\n`);
-  }
-
-  async ready(): Promise<void> {
-    this.name = (await this.#answer<{ name: string }>()).name;
-    await this.run();
-    this.measures.length = 0; // the first run warms up
-  }
-
-  async run(): Promise<void> {
-    this.#process.stdin!.write("run\n");
-    this.measures.push(await this.#answer<Measure>());
-  }
-
-  close(): void {
-    this.#process.stdin!.end();
-  }
-
-  async #answer<T>(): Promise<T> {
-    const { value, done } = await this.#lines.next();
-    if (done) throw new Error("a side of the benchmark ended early; its messages are above.");
-    return JSON.parse(value) as T;
-  }
-}
-
 const rows = readFileSync(values.data, "utf8").split("\n").slice(1).filter(Boolean);
 const sentences = rows.flatMap((row) => row.split("\t").slice(1, 3)).slice(0, Number(values.sentences));
 const files = await resolveModel(values.model);
@@ -75,20 +32,20 @@ const [parts] = promptParts(recipe);
 const prompts = sentences.map((sentence) => fillParts(parts!, cleanUp(sentence, recipe.cleanUp)));
 
 const worker = resolve(import.meta.dirname, "worker.js");
-const base = { model: values.model, threads: Number(values.threads), sentences };
+const threads = Number(values.threads);
+const base = { model: values.model, threads, sentences };
 const sides = [
-  new Side(process.execPath, [worker], { ...base, precision: "float32" }),
-  new Side(process.execPath, [worker], { ...base, precision: "stored" }),
+  new Side(process.execPath, [worker], { ...base, precision: "float32" }, threads),
+  new Side(process.execPath, [worker], { ...base, precision: "stored" }, threads),
 ];
 const python = process.env.ONEWORD_PEER_PYTHON;
 const peer = resolve(import.meta.dirname, "../../bench/peer.py");
-if (python) sides.push(new Side(python, [peer], { gguf: files.weights.file, prompts }));
+if (python) sides.push(new Side(python, [peer], { gguf: files.weights.file, prompts }, threads));
 
 for (const side of sides) await side.ready();
 for (let round = 0; round < Number(values.rounds); round++) for (const side of sides) await side.run();
 for (const side of sides) side.close();
 
-const median = (numbers: readonly number[]): number => numbers.toSorted((a, b) => a - b)[numbers.length >> 1]!;
 const print = (line: string): boolean => process.stdout.write(`${line}\n`);
 const reference = sides.at(-1)!;
 print(`${sentences.length} STS-B dev sentences, ${values.threads} threads, ${values.rounds} rounds in turn, medians`);
