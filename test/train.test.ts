@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -128,6 +128,12 @@ describe("a run that is killed", () => {
   test("is not gone on with by other options", async () => {
     const other = options("whole-again", { resume: true, learningRate: 1e-3 });
     await expect(train(other)).rejects.toMatchObject({ code: "bad-option", message: /belongs to a run with other/ });
+  });
+
+  test("is the only one in its folder", async () => {
+    await mkdir(join(folder, "locked"));
+    await writeFile(join(folder, "locked", "run.pid"), String(process.ppid));
+    await expect(train(options("locked"))).rejects.toMatchObject({ code: "locked" });
   });
 
   test("a damaged checkpoint is an error that names it", async () => {

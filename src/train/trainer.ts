@@ -6,6 +6,7 @@ import { InputError } from "../errors.ts";
 import { pulledFolder } from "../evaluate/data-folder.ts";
 import { readStsSet } from "../evaluate/read-sts.ts";
 import { type StsTask, stsTasks, taskTitles } from "../evaluate/tasks.ts";
+import { lockForProcess } from "../files/process-lock.ts";
 import { adapterWeightsName, writeAdapter } from "../models/adapter-file.ts";
 import { type BatchGradients, CachedGradients, DirectGradients, type TrainingBatch } from "./batch-gradients.ts";
 import { type RunState, readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
@@ -61,17 +62,26 @@ export interface TrainResult {
 /**
  * Trains an adapter and keeps the one that is best on STS-B dev. The output folder holds the adapter in PEFT's form,
  * `checkpoint.safetensors` to go on from, and `log.jsonl`.
- * @throws InputError for options and data; "diverged" for a loss that is no number; CapacityError "disk-full"
+ * @throws CapacityError "locked" while another process trains into the folder; InputError for options and data; "diverged" for a loss that is no number; CapacityError "disk-full"
  */
 export async function train(options: TrainOptions, observer: TrainObserver = {}): Promise<TrainResult> {
   checkTrainOptions(options);
+  await mkdir(options.output, { recursive: true });
+  const unlock = await lockForProcess(join(options.output, "run.pid"), options.output);
+  try {
+    return await trainInto(options, observer);
+  } finally {
+    await unlock();
+  }
+}
+
+async function trainInto(options: TrainOptions, observer: TrainObserver): Promise<TrainResult> {
   const model = await openTrainingModel(options, observer.signal);
   const examples = await readData(options, observer);
   const steps = planSteps(examples, options);
   const engine = await createEngine(model, options);
   const dev = await DevScore.create(model.adapted, model.devPrompts, model.session);
   try {
-    await mkdir(options.output, { recursive: true });
     await writeAdapterRecipe(options.output, model.recipe);
     const run = fingerprint(options, model.identity, digest(examples));
     return await new Run(options, observer, model, engine, dev, run).over(steps, examples);
