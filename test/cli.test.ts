@@ -547,6 +547,7 @@ describe("help and errors", () => {
       "eval",
       "compare",
       "train",
+      "export",
       "data pull",
       "data texts",
       "data triples",

@@ -1,4 +1,5 @@
 import { Argument, Command, Option } from "commander";
+import { exportFormats } from "../export/formats.ts";
 import { packageVersion } from "../files/package-version.ts";
 import { vectorFormats } from "../files/vector-writer.ts";
 import type { CompareFlags } from "./compare.ts";
@@ -8,7 +9,8 @@ import { type EmbedFlags, runEmbed } from "./embed.ts";
 import { addEvalFlags, type EvalFlags } from "./eval-flags.ts";
 import { exitCodeHelp, exitCodes } from "./exit-codes.ts";
 import type { ExplainFlags } from "./explain.ts";
-import { addModelFlags, addTextFlags, parsePositive } from "./flags.ts";
+import type { ExportFlags } from "./export.ts";
+import { addModelFlags, addTextFlags, defaultModel, parseLayer, parsePositive } from "./flags.ts";
 import { listenForInterrupt } from "./interrupt.ts";
 import { matrixFormats } from "./matrix.ts";
 import { type ModelsFlags, runModels } from "./models.ts";
@@ -64,6 +66,7 @@ function buildProgram(context: CliContext): Command {
   addCompare(program, context);
   addData(program, context);
   addTrain(program, context);
+  addExport(program, context);
   addRecipe(program, context);
   addExplain(program, context);
   addPull(program, context);
@@ -229,6 +232,32 @@ function addExplain(program: Command, context: CliContext): void {
     .action(async (texts: string[], flags: ExplainFlags) =>
       (await import("./explain.ts")).runExplain(texts, flags, context),
     );
+}
+
+function addExport(program: Command, context: CliContext): void {
+  program
+    .command("export")
+    .description("Write a model for transformers or sentence-transformers, an adapter merged into its weights.")
+    .option("-o, --output <folder>", "the model goes here")
+    .addOption(
+      new Option(
+        "--format <format>",
+        "a folder for transformers, or with pooling and template for sentence-transformers",
+      )
+        .choices(exportFormats)
+        .default("safetensors"),
+    )
+    .addOption(new Option("--dtype <type>", "of the weights").choices(["float16", "float32"]).default("float16"))
+    .option("-m, --model <model>", `known name, folder, .gguf file or hub id (default: ${defaultModel})`)
+    .option("--adapter <folder>", "LoRA adapter to merge, with its recipe.json (default: none)")
+    .option("--template <text>", "template of sentence-transformers (default: the adapter's, else eol)")
+    .option("--layer <layer>", "layer at which the model ends (default: the adapter's, else last)", parseLayer)
+    .option("--offline", "never touch the network (default: fetch a model that is not here)")
+    .addHelpText(
+      "after",
+      `\nExample:\n  $ oneword export --adapter adapter --format sentence-transformers --output model\n${exitCodeHelp}`,
+    )
+    .action(async (flags: ExportFlags) => (await import("./export.ts")).runExport(flags, context));
 }
 
 function addPull(program: Command, context: CliContext): void {
