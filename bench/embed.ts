@@ -47,7 +47,7 @@ const built = (name: string): string => resolve(import.meta.dirname, name);
 function ourSide(mode: string, recipe: RecipeOptions): Side {
   const [precision, workers] = mode.split(" ");
   const setUp = { model: values.model, precision, threads, workers: workers ? threads : 1, recipe, sentences };
-  return new Side(process.execPath, [built("worker.js")], setUp);
+  return new Side(process.execPath, [built("worker.js")], setUp, threads);
 }
 
 function peerSide(dtype: string, options: RecipeOptions): Side {
@@ -55,7 +55,7 @@ function peerSide(dtype: string, options: RecipeOptions): Side {
   const [parts] = promptParts(recipe);
   const prompts = sentences.map((sentence) => fillParts(parts!, cleanUp(sentence, recipe.cleanUp)));
   const setUp = { gguf: files.weights.file, prompts, dtype };
-  return new Side(python!, [resolve(import.meta.dirname, "../../bench/peer.py")], setUp, { THREADS: values.threads });
+  return new Side(python!, [resolve(import.meta.dirname, "../../bench/peer.py")], setUp, threads);
 }
 
 /** The linear products that the sentences need, and nothing else. */
@@ -76,7 +76,7 @@ async function limitSide(tokensPerSentence: number): Promise<Side> {
     shapes: linears.map(([, { shape }]) => [shape[1], shape[0]]),
     everyToken: linears.flatMap(([name], i) => (/\.[kv]_proj\./.test(name) ? [i] : [])),
   };
-  return new Side(process.execPath, [built("int8-limit.js")], setUp);
+  return new Side(process.execPath, [built("int8-limit.js")], setUp, threads);
 }
 
 interface Row {

@@ -1,27 +1,31 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 
-/** What a side answers to each run. */
+/** What a side says of one run. */
 export interface Measure {
   readonly seconds: number;
   readonly peakBytes: number;
-  /** First vector, to see that all sides compute the same. */
+  /** Of the first vector, to see that all sides compute the same. */
   readonly first: readonly number[];
-  /** Tokens that were run and cells of the attention grids, for each sentence; share of the time outside the runtime. */
+  readonly loss?: number;
+  /** Tokens that were run, without those of the shared prefix. */
   readonly tokensPerSentence?: number;
+  /** Of the cells of attention's grids. */
   readonly paddingShare?: number;
+  /** Of the time. */
   readonly outsideShare?: number;
 }
 
-/** A process that reads a set-up, says its name, and then runs the same work once for each line it is sent. */
+/** A process that runs the job once whenever it is asked to. */
 export class Side {
   readonly #process: ChildProcess;
   readonly #lines: AsyncIterator<string>;
   name = "";
   readonly measures: Measure[] = [];
 
-  constructor(command: string, args: readonly string[], setUp: unknown, env: NodeJS.ProcessEnv = {}) {
-    this.#process = spawn(command, args, { stdio: ["pipe", "pipe", "inherit"], env: { ...process.env, ...env } });
+  constructor(command: string, args: readonly string[], setUp: unknown, threads: number) {
+    const env = { ...process.env, THREADS: String(threads) };
+    this.#process = spawn(command, args, { stdio: ["pipe", "pipe", "inherit"], env });
     this.#lines = createInterface({ input: this.#process.stdout! })[Symbol.asyncIterator]();
     this.#process.stdin!.write(`${JSON.stringify(setUp)}\n`);
   }
