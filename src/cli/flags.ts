@@ -42,7 +42,7 @@ export function addModelFlags(command: Command): Command {
     .addOption(
       new Option(
         "--precision <precision>",
-        "weights as the file holds them, widened, or quantised (default: stored)",
+        "weights as the file holds them, in another float type, or quantised (default: stored; float16 but on the cpu)",
       ).choices(precisions),
     )
     .option("--layer <layer>", "hidden state to read: 0 token embeddings, 1, 2 … or last (default: last)", parseLayer)

@@ -5,6 +5,7 @@ import { resolveModel } from "../files/resolve-model.ts";
 import { type OpenedCheckpoint, openCheckpoint } from "../models/checkpoint.ts";
 import { findArchitecture } from "../models/registry.ts";
 import type { Device } from "../runtime/device.ts";
+import { checkPrecision, checkStoredWeights, defaultPrecision } from "../runtime/device-precision.ts";
 import { multipliesSignedWeights } from "../runtime/int8-support.ts";
 import { completeRecipe, type Precision, type RecipeOptions } from "../text/recipe.ts";
 import { loadTokenizer, type Tokenizer, tokenizerFromGguf } from "../text/tokenizer.ts";
@@ -22,7 +23,7 @@ export interface LoadProgress {
 export interface LoadOptions {
   /** Template, demonstrations, clean-up, layer, normalisation: what is left out is the default recipe's. */
   readonly recipe?: RecipeOptions;
-  /** How the weights are held; `stored` by default. Wins over the recipe's own. */
+  /** How the weights are held; by default `stored` on the CPU, `float16` elsewhere. Wins over the recipe's own. */
   readonly precision?: Precision;
   /** Threads of one operator; by default one for each physical core. */
   readonly threads?: number;
@@ -52,7 +53,8 @@ export async function load(model = "smollm2-135m", options: LoadOptions = {}): P
     ...(signal ? { signal } : {}),
     ...(onProgress ? { onProgress } : {}),
   });
-  const precision = options.precision ?? options.recipe?.precision ?? "stored";
+  const precision = options.precision ?? options.recipe?.precision ?? defaultPrecision(device ?? "cpu");
+  checkPrecision(precision, device ?? "cpu");
   const recipe = completeRecipe(options.recipe ?? {}, { model: files.identity, precision });
   const opened = await openCheckpoint(files, {
     precision,
@@ -62,6 +64,7 @@ export async function load(model = "smollm2-135m", options: LoadOptions = {}): P
     signedWeights: precision !== "int8" || (await multipliesSignedWeights()),
     measure: async (stored) => measureActivations(stored, await openTokenizer(files, stored), signal),
   });
+  checkStoredWeights(opened.checkpoint, device ?? "cpu");
   const architecture = findArchitecture(opened.config, opened.configSource);
   return Embedder.create({
     name: files.name,

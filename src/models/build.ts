@@ -1,6 +1,7 @@
 import { InputError } from "../errors.ts";
 import { Graph, type Value } from "../graph/graph.ts";
 import { gather, range, reshape, sizes } from "../graph/ops/shape-ops.ts";
+import { computeInFloat16 } from "../graph/rewrite/float16.ts";
 import type { Architecture } from "./architecture.ts";
 import type { AttentionContext, KeyValues } from "./attention.ts";
 import type { DecoderConfig } from "./config.ts";
@@ -82,6 +83,7 @@ export function buildInferenceGraph(
   }
   if (depth === config.numLayers) hidden = architecture.finalNorm(weights, hidden, config);
   graph.output(hidden, graphNames.embedding);
+  if (checkpoint.activations === "float16") computeInFloat16(graph);
   return { graph, layers: depth, numKeyValueHeads: config.numKeyValueHeads, headDim: config.headDim };
 }
 
