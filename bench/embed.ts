@@ -7,7 +7,8 @@ import { parseArgs } from "node:util";
 import { cosineSimilarity } from "../src/embed/pooling.ts";
 import { resolveModel } from "../src/files/resolve-model.ts";
 import { cleanUp } from "../src/text/clean-up.ts";
-import { completeRecipe, promptParts } from "../src/text/recipe.ts";
+import { completeRecipe } from "../src/text/complete-recipe.ts";
+import { fillParts, promptParts } from "../src/text/prompt-parts.ts";
 
 /**
  * Sentences per second and peak memory on the first 512 sentences of STS-B dev, beside PyTorch when ONEWORD_PEER_PYTHON
@@ -70,8 +71,8 @@ const rows = readFileSync(values.data, "utf8").split("\n").slice(1).filter(Boole
 const sentences = rows.flatMap((row) => row.split("\t").slice(1, 3)).slice(0, Number(values.sentences));
 const files = await resolveModel(values.model);
 const recipe = completeRecipe({}, { model: files.identity, precision: "float32" });
-const { prefix, suffix } = promptParts(recipe);
-const prompts = sentences.map((sentence) => prefix + cleanUp(sentence, recipe.cleanUp) + suffix);
+const [parts] = promptParts(recipe);
+const prompts = sentences.map((sentence) => fillParts(parts!, cleanUp(sentence, recipe.cleanUp)));
 
 const worker = resolve(import.meta.dirname, "worker.js");
 const base = { model: values.model, threads: Number(values.threads), sentences };

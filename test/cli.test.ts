@@ -77,9 +77,13 @@ function fakeModel(options: FakeModelOptions = {}): EmbeddingModel & { closed: b
       adapter: null,
     },
     recipeId: "fake",
+    statistics: { runs: 0, sequences: 0, tokens: 0, cells: 0, runtimeMs: 0 },
     embed: async (texts: readonly string[]) => texts.map(row),
     embedStream,
     embedTokens: async () => [],
+    embedLayers: async (texts: readonly string[]) => texts.map((text) => [row(text)]),
+    explain: async (texts: readonly string[]) => texts.map((text) => [{ text, id: 0, probability: 1 }]),
+    withRecipe: async (): Promise<EmbeddingModel> => model,
     similarity: async () => 0,
     close: async () => {
       model.closed = true;
@@ -156,7 +160,7 @@ describe("embed", () => {
       [3, 3],
       [4, 1],
     ]);
-    expect(out.split("\n")[0]).toBe('{"index":0,"embedding":[1,1,1]}');
+    expect(out.split("\n")[0]).toBe('{"index":0,"embedding":[1,1,1],"recipe":"fake"}');
     expect(err).toMatch(/^smollm2-135m \(stored weights\) loaded in \d+\.\d s · 5 sentences · [\d,.]+ sentences\/s\n$/);
     expect(loads[0]?.model).toBe("smollm2-135m");
     expect(model.closed).toBe(true);
@@ -204,6 +208,45 @@ describe("embed", () => {
       model: "facebook/opt-125m",
       options: { recipe: { model: "facebook/opt-125m@abc", template: "x {text}", layer: 2 } },
     });
+  });
+
+  test("--recipe takes a name, and a warning of the load is one line on stderr", async () => {
+    const load = async (_name: string, options: LoadOptions) => {
+      options.onWarning?.("the recipe is for a, but the model is b.");
+      expect(options).toMatchObject({ recipeName: "best", recipe: { normalize: true } });
+      return fakeModel();
+    };
+    const { exitCode, err } = await oneword(["embed", "a", "--recipe", "best", "--normalize"], { load });
+    expect([exitCode, err.split("\n")[0]]).toEqual([0, "oneword: warning: the recipe is for a, but the model is b."]);
+  });
+
+  test("--recipe that is neither a file nor a name is refused with the names", async () => {
+    const { exitCode, err } = await oneword(["embed", "a", "--recipe", "bset"]);
+    expect([exitCode, err]).toEqual([1, expect.stringMatching(/^oneword: bset: no such file.*name one of best, eol/)]);
+  });
+
+  test("--demonstrations go from their file in front of the template", async () => {
+    const file = join(folder, "demonstrations.tsv");
+    await writeFile(file, "sentence\tword\nA jockey riding a horse.\tEquestrian\n");
+    const { loads } = await oneword(["embed", "a", "--demonstrations", file]);
+    const demonstrations = [{ sentence: "A jockey riding a horse.", word: "Equestrian" }];
+    expect(loads).toMatchObject([{ options: { recipe: { demonstrations } } }]);
+  });
+
+  test("explain prints the words of each text, or JSON", async () => {
+    expect((await oneword(["explain", "cat", "a b\nc"])).out).toBe('cat 100.0 %\n"a b\\nc" 100.0 %\n');
+    const { out } = await oneword(["explain", "cat", "--json"]);
+    expect(JSON.parse(out)).toEqual({ text: "cat", words: [{ text: "cat", id: 0, probability: 1 }] });
+  });
+
+  test("candidates come from WordNet's files, or from texts with the model's word", async () => {
+    const wordnet = new URL("./fixtures/wordnet", import.meta.url).pathname;
+    const { out } = await oneword(["recipe", "candidates", "--wordnet", wordnet, "--count", "1"]);
+    expect(out).toBe("sentence\tword\na human being.\tPerson\n");
+    const texts = join(folder, "texts.txt");
+    await writeFile(texts, "walk\n\nof\n");
+    expect((await oneword(["recipe", "candidates", "--texts", texts])).out).toBe("sentence\tword\nwalk\tWalk\n");
+    expect(await oneword(["recipe", "candidates"])).toMatchObject({ exitCode: 2 });
   });
 
   test.each([
@@ -546,20 +589,24 @@ describe("pull and models", () => {
 });
 
 describe("help and errors", () => {
-  test.each([[[]], [["embed"]], [["similarity"]], [["eval"]], [["pull"]], [["models"]]])(
-    "%j --help has an example and the exit codes",
-    async (args) => {
-      const { exitCode, out, err } = await oneword([...args, "--help"]);
-      expect([exitCode, err]).toEqual([0, ""]);
-      expect(out).toMatch(/Examples?:\n {2}\$ .*oneword /);
-      expect(out).toMatch(/130 {2}interrupted/);
-    },
-  );
+  test.each([
+    [[]],
+    ...["embed", "similarity", "eval", "explain", "compare", "train", "pull", "models"].map((command) => [[command]]),
+    ...["pull", "texts"].map((command) => [["data", command]]),
+    ...["search", "fit", "candidates"].map((command) => [["recipe", command]]),
+  ])("%j --help has an example and the exit codes", async (args) => {
+    const { exitCode, out, err } = await oneword([...args, "--help"]);
+    expect([exitCode, err]).toEqual([0, ""]);
+    expect(out).toMatch(/Examples?:\n {2}\$ .*oneword /);
+    expect(out).toMatch(/130 {2}interrupted/);
+  });
 
   test("docs/cli.md has every flag and every exit code", async () => {
     const docs = await readFile(new URL("../docs/cli.md", import.meta.url), "utf8");
-    for (const command of ["embed", "similarity", "eval", "pull", "models"]) {
-      const { out } = await oneword([command, "--help"]);
+    const commands = ["embed", "similarity", "eval", "explain", "compare", "train", "pull", "models"];
+    const all = [...commands, ...["data pull", "data texts", "recipe search", "recipe fit", "recipe candidates"]];
+    for (const command of all) {
+      const { out } = await oneword([...command.split(" "), "--help"]);
       for (const [, flag] of out.matchAll(/^ {2}(?:-\w, )?(--[\w-]+)/gm)) {
         if (flag !== "--help") expect(docs, command).toContain(flag);
       }

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
-/** What the hub has under one name. */
+/** What the hub has under one name: owner/name, or datasets/owner/name. */
 export interface FakeRepo {
   commit: string;
   files: Record<string, Buffer>;
@@ -13,7 +13,7 @@ export interface FakeRequest {
   readonly headers: IncomingMessage["headers"];
 }
 
-const isLarge = (path: string): boolean => /\.(safetensors|gguf|bin)$/.test(path);
+const isLarge = (path: string): boolean => /\.(safetensors|gguf|bin|tar)$/.test(path);
 const gitOid = (bytes: Buffer): string =>
   createHash("sha1").update(`blob ${bytes.length}\0`).update(bytes).digest("hex");
 export const sha256 = (bytes: Buffer): string => createHash("sha256").update(bytes).digest("hex");
@@ -76,16 +76,17 @@ export class FakeHub {
     if (this.token !== undefined && request.headers.authorization !== `Bearer ${this.token}`) {
       return send(response, 401, '{"error":"Invalid username or password."}');
     }
-    const [, name, rest] = /^\/(?:api\/models\/)?([^/]+\/[^/]+)\/(.*)$/.exec(url.pathname) ?? [];
+    const path = url.pathname.replace(/^\/api\/(models\/)?/, "/");
+    const [, name, rest] = /^\/((?:datasets\/)?[^/]+\/[^/]+)\/(.*)$/.exec(path) ?? [];
     const repo = this.repos[name ?? ""];
     if (!repo || rest === undefined) return send(response, 404, "");
-    const [verb, revision = "", ...path] = rest.split("/").map(decodeURIComponent);
+    const [verb, revision = "", ...file] = rest.split("/").map(decodeURIComponent);
     if (revision !== "main" && revision !== repo.commit) {
       return send(response, 404, "", { "x-error-code": "RevisionNotFound" });
     }
     if (verb === "revision") return sendJson(response, { _id: "1", id: name, sha: repo.commit, private: false });
     if (verb === "tree") return this.#list(repo, url, response);
-    return this.#sendFile(name!, path.join("/"), request, response);
+    return this.#sendFile(name!, file.join("/"), request, response);
   }
 
   /** Two files a page, as the real one has pages of many. */
@@ -109,9 +110,9 @@ export class FakeHub {
   }
 
   #sendLarge(request: IncomingMessage, response: ServerResponse): void {
-    const [, owner, model, path] = request.url!.split("/");
+    const [, name, path] = /^\/((?:datasets\/)?[^/]+\/[^/]+)\/(.*)$/.exec(request.url!) ?? [];
     this.storageRequests.push({ path: request.url!, headers: request.headers });
-    let bytes = this.repos[`${owner}/${model}`]!.files[path!]!;
+    let bytes = this.repos[name!]!.files[path!]!;
     if (this.isLying) bytes = Buffer.concat([Buffer.from([bytes[0]! ^ 1]), bytes.subarray(1)]);
     if (this.ignoresRange) request.headers.range = undefined;
     sendBytes(request, response, bytes, this.cutAfterBytes, this.stallAfterBytes);

@@ -8,7 +8,10 @@ import { InputError, ModelError } from "../src/errors.ts";
 import { readJsonlField } from "../src/files/jsonl.ts";
 import { parseIndex, readSafetensorsIndex } from "../src/files/safetensors.ts";
 import { readTextLines } from "../src/files/text-lines.ts";
-import { completeRecipe, promptParts, readRecipe, recipeId } from "../src/text/recipe.ts";
+import { completeRecipe } from "../src/text/complete-recipe.ts";
+import { promptParts } from "../src/text/prompt-parts.ts";
+import { recipeId } from "../src/text/recipe.ts";
+import { readRecipe } from "../src/text/recipe-fields.ts";
 import { loadTokenizer, tokenizerFromGguf } from "../src/text/tokenizer.ts";
 import { mutatedBytes, mutatedJson } from "./mutations.ts";
 

@@ -11,7 +11,7 @@ const layers = [
   ["runtime"],
   ["embed"],
   ["search", "evaluate"],
-  ["train"],
+  ["train", "recipes"],
   ["index.ts"],
   ["server"],
   ["cli"],

@@ -58,7 +58,8 @@ async function embedInto(
   source: AsyncIterable<string>,
   { flags, context, loaded }: EmbedRun,
 ): Promise<void> {
-  const writer = await createVectorWriter(format, sink, model.hiddenSize);
+  const origin = { model: model.recipe.model, recipeId: model.recipeId, recipe: JSON.stringify(model.recipe) };
+  const writer = await createVectorWriter(format, sink, model.hiddenSize, origin);
   const progress = new EmbedProgress(context, flags.quiet === true);
   let truncatedTexts = 0;
   try {

@@ -3,7 +3,9 @@ import type { EmbeddingModel, EmbedOptions } from "../embed/embedding-model.ts";
 import type { LoadOptions } from "../embed/load.ts";
 import { InputError } from "../errors.ts";
 import { checkTextFile } from "../files/text-lines.ts";
-import { type RecipeOptions, readRecipe } from "../text/recipe.ts";
+import { recipeNames } from "../text/named-recipes.ts";
+import type { Demonstration, RecipeOptions } from "../text/recipe.ts";
+import { readRecipe } from "../text/recipe-fields.ts";
 import type { CliContext } from "./context.ts";
 import { UsageError } from "./exit-codes.ts";
 import { defaultModel, type ModelFlags } from "./flags.ts";
@@ -17,12 +19,19 @@ export interface LoadedModel {
 
 /** Loads what the flags say. */
 export async function loadModel(flags: ModelFlags, context: CliContext): Promise<LoadedModel> {
-  const fromFile = flags.recipe === undefined ? {} : await readRecipeFile(flags.recipe);
+  const named = flags.recipe !== undefined && recipeNames.includes(flags.recipe);
+  const fromFile = flags.recipe === undefined || named ? {} : await readRecipeFile(flags.recipe);
   const name = flags.model ?? modelNameOf(fromFile, flags.recipe) ?? defaultModel;
   const downloads = downloadProgress(context, flags.quiet === true);
   const startedAt = performance.now();
   try {
-    const model = await context.load(name, loadOptions(flags, fromFile, context.signal, downloads.onProgress));
+    const model = await context.load(name, {
+      ...loadOptions(flags, fromFile, await readShown(flags.demonstrations), context.signal, downloads.onProgress),
+      ...(named ? { recipeName: flags.recipe! } : {}),
+      onWarning(message) {
+        if (!flags.quiet) context.stderr.write(`oneword: warning: ${message}\n`);
+      },
+    });
     const seconds = (performance.now() - (downloads.lastAt() ?? startedAt)) / 1000;
     return { model, loaded: `${model.name} (${model.recipe.precision} weights) loaded in ${seconds.toFixed(1)} s` };
   } finally {
@@ -33,20 +42,24 @@ export async function loadModel(flags: ModelFlags, context: CliContext): Promise
 function loadOptions(
   flags: ModelFlags,
   fromFile: RecipeOptions,
+  demonstrations: readonly Demonstration[] | undefined,
   signal: AbortSignal,
   onProgress: NonNullable<LoadOptions["onProgress"]>,
 ): LoadOptions {
   const recipe: RecipeOptions = {
     ...fromFile,
     ...(flags.template === undefined ? {} : { template: flags.template }),
+    ...(demonstrations === undefined ? {} : { demonstrations }),
     ...(flags.layer === undefined ? {} : { layer: flags.layer }),
     ...(flags.normalize === undefined ? {} : { normalize: flags.normalize }),
   };
   return {
     recipe,
     ...(flags.precision === undefined ? {} : { precision: flags.precision }),
+    ...(flags.adapter === undefined ? {} : { adapter: flags.adapter }),
     ...(flags.device === undefined ? {} : { device: flags.device }),
     ...(flags.threads === undefined ? {} : { threads: flags.threads }),
+    ...(flags.workers === undefined ? {} : { workers: flags.workers }),
     offline: flags.offline === true,
     signal,
     onProgress,
@@ -63,8 +76,16 @@ export function embedOptions(flags: ModelFlags, signal: AbortSignal): EmbedOptio
   };
 }
 
+/** The file's demonstrations; their reader is only loaded where there are some. */
+async function readShown(file: string | undefined): Promise<readonly Demonstration[] | undefined> {
+  if (file === undefined) return undefined;
+  return (await import("../recipes/demonstrations.ts")).readDemonstrations(file);
+}
+
 async function readRecipeFile(file: string): Promise<RecipeOptions> {
-  await checkTextFile(file);
+  await checkTextFile(file).catch((error: Error) => {
+    throw new InputError("bad-recipe", `${error.message} Or name one of ${recipeNames.join(", ")}.`, { cause: error });
+  });
   const bytes = await readFile(file);
   let json: unknown;
   try {

@@ -1,15 +1,19 @@
-import { Command, Option } from "commander";
+import { Argument, Command, Option } from "commander";
 import { packageVersion } from "../files/package-version.ts";
 import { vectorFormats } from "../files/vector-writer.ts";
+import type { CompareFlags } from "./compare.ts";
 import type { CliContext, CliDependencies } from "./context.ts";
+import type { DataPullFlags, DataTextsFlags } from "./data.ts";
 import { type EmbedFlags, runEmbed } from "./embed.ts";
-import type { EvalFlags } from "./eval.ts";
+import { addEvalFlags, type EvalFlags } from "./eval-flags.ts";
 import { exitCodeHelp, exitCodes } from "./exit-codes.ts";
-import { addModelFlags, addTextFlags } from "./flags.ts";
+import type { ExplainFlags } from "./explain.ts";
+import { addModelFlags, addTextFlags, parsePositive } from "./flags.ts";
 import { listenForInterrupt } from "./interrupt.ts";
 import { matrixFormats } from "./matrix.ts";
 import { type ModelsFlags, runModels } from "./models.ts";
 import { type PullFlags, runPull } from "./pull.ts";
+import { addRecipe } from "./recipe-program.ts";
 import { reportError } from "./report-error.ts";
 import { runSimilarity, type SimilarityFlags } from "./similarity.ts";
 import { addTrainFlags, type TrainFlags } from "./train-flags.ts";
@@ -57,7 +61,11 @@ function buildProgram(context: CliContext): Command {
   addEmbed(program, context);
   addSimilarity(program, context);
   addEval(program, context);
+  addCompare(program, context);
+  addData(program, context);
   addTrain(program, context);
+  addRecipe(program, context);
+  addExplain(program, context);
   addPull(program, context);
   addModels(program, context);
   return program;
@@ -120,13 +128,60 @@ ${exitCodeHelp}`,
 function addEval(program: Command, context: CliContext): void {
   const command = program
     .command("eval")
-    .description("How good a model with a recipe is: the literature's numbers on its test sets.")
+    .description(
+      "How good a model with a recipe is: Spearman x 100 on sentence similarity sets, accuracy of classifiers on its " +
+        "vectors. A table on standard output.",
+    );
+  addModelFlags(addEvalFlags(command))
+    .addHelpText(
+      "after",
+      `
+Examples:
+  $ oneword eval --tasks stsb-dev --save plain.json
+  $ oneword eval --tasks stsb-dev --template pretendedCot --compare plain.json --report report.html
+${exitCodeHelp}`,
+    )
+    .action(async (flags: EvalFlags) => (await import("./eval.ts")).runEval(flags, context));
+}
+
+function addCompare(program: Command, context: CliContext): void {
+  program
+    .command("compare")
+    .description("Compare runs that oneword eval --save wrote: is one really better? With 95 % bootstrap intervals.")
+    .argument("<run...>", "two or more saved runs; the others are compared with the first")
+    .option("--report <file>", "write an HTML report of them (default: no file)")
+    .addHelpText(
+      "after",
+      `\nExample:\n  $ oneword compare plain.json better.json --report report.html\n${exitCodeHelp}`,
+    )
+    .action(async (files: string[], flags: CompareFlags) =>
+      (await import("./compare.ts")).runCompare(files, flags, context),
+    );
+}
+
+function addData(program: Command, context: CliContext): void {
+  const data = program.command("data").description("Evaluation sets: fetch them, or print their texts.");
+  data
+    .command("pull")
+    .description("Fetch the sets of a kind from the hub, and print the folder that eval --data takes.")
+    .addArgument(new Argument("<kind>", "SentEval's archive has both kinds").choices(["sts", "transfer"]))
+    .addOption(
+      new Option("--source <source>", "SentEval's copies, or mteb's STS sets in their original spelling")
+        .choices(["senteval", "mteb"])
+        .default("senteval"),
+    )
+    .option("-q, --quiet", "nothing on standard error but errors (default: progress)")
+    .addHelpText("after", `\nExample:\n  $ oneword data pull sts\n${exitCodeHelp}`)
+    .action(async (kind: "sts" | "transfer", flags: DataPullFlags) =>
+      (await import("./data.ts")).runDataPull(kind, flags, context),
+    );
+  data
+    .command("texts")
+    .description("Print the distinct texts of some tasks, one a line: what eval --vectors wants vectors of, in order.")
     .option("--tasks <list>", "sts, transfer, all, or sets by name with commas between", "sts")
     .option("--data <folder>", "folder with the sets (default: what oneword data pull fetched)")
-    .option("--no-cache", "neither use nor keep vectors on disk (default: keep them by recipe and text)");
-  addModelFlags(command)
-    .addHelpText("after", `\nExample:\n  $ oneword eval --tasks stsb-dev\n${exitCodeHelp}`)
-    .action(async (flags: EvalFlags) => (await import("./eval.ts")).runEval(flags, context));
+    .addHelpText("after", `\nExample:\n  $ oneword data texts --tasks stsb-dev > texts.txt\n${exitCodeHelp}`)
+    .action(async (flags: DataTextsFlags) => (await import("./data.ts")).runDataTexts(flags, context));
 }
 
 function addTrain(program: Command, context: CliContext): void {
@@ -142,6 +197,21 @@ Example:
 ${exitCodeHelp}`,
     )
     .action(async (flags: TrainFlags) => (await import("./train.ts")).runTrain(flags, context));
+}
+
+function addExplain(program: Command, context: CliContext): void {
+  const command = program
+    .command("explain")
+    .description("The words that a text's embedding means: what the model would say next, and how probable it is.")
+    .argument("[text...]", "texts; after -- they may begin with a dash");
+  addTextFlags(command)
+    .option("--count <count>", "words for each text", parsePositive, 10)
+    .option("--json", "print a JSON object for each text (default: one readable line)");
+  addModelFlags(command)
+    .addHelpText("after", `\nExample:\n  $ oneword explain "A jockey riding a horse."\n${exitCodeHelp}`)
+    .action(async (texts: string[], flags: ExplainFlags) =>
+      (await import("./explain.ts")).runExplain(texts, flags, context),
+    );
 }
 
 function addPull(program: Command, context: CliContext): void {

@@ -41,6 +41,13 @@ async function* readTexts(
   }
 }
 
+/** All texts of one file, with or without JSONL by its name. */
+export async function readAllTexts(file: string, context: CliContext): Promise<string[]> {
+  const texts: string[] = [];
+  for await (const text of await planTexts([], { file: [file] }, context)) texts.push(text);
+  return texts;
+}
+
 async function* plainTexts(lines: AsyncIterable<TextLine>): AsyncGenerator<string, void, undefined> {
   for await (const { text } of lines) yield text;
 }

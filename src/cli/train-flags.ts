@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { devices } from "../runtime/device.ts";
-import { templates } from "../text/recipe.ts";
+import { templates } from "../text/templates.ts";
 import { trainDefaults } from "../train/options.ts";
 import { append, parseLayer, parsePositive } from "./flags.ts";
 

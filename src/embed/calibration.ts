@@ -5,7 +5,8 @@ import type { OpenedCheckpoint } from "../models/checkpoint.ts";
 import { findArchitecture } from "../models/registry.ts";
 import { maximaOutput, observeMaxima } from "../models/smoothing.ts";
 import { Encoder } from "../runtime/encoder.ts";
-import { completeRecipe, promptParts } from "../text/recipe.ts";
+import { completeRecipe } from "../text/complete-recipe.ts";
+import { promptParts } from "../text/prompt-parts.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { calibrationSentences } from "./calibration-sentences.ts";
 
@@ -55,7 +56,9 @@ export async function measureActivations(
 function prompts(): string[] {
   const known = { model: "", precision: "stored" } as const;
   const demonstration = { sentence: calibrationSentences[0]!, word: "Weather" };
-  const recipes = [{}, { demonstrations: [demonstration] }].map((recipe) => promptParts(completeRecipe(recipe, known)));
+  const recipes = [{}, { demonstrations: [demonstration] }].flatMap((recipe) =>
+    promptParts(completeRecipe(recipe, known)),
+  );
   return calibrationSentences.map((sentence, i) => {
     const { prefix, suffix } = recipes[i % 2]!;
     return prefix + sentence + suffix;

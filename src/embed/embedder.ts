@@ -1,32 +1,38 @@
 import { InputError } from "../errors.ts";
-import type { Architecture } from "../models/architecture.ts";
-import { buildInferenceGraph } from "../models/build.ts";
-import type { DecoderConfig } from "../models/config.ts";
-import type { Checkpoint } from "../models/weights.ts";
-import { Encoder, type PrefixCache } from "../runtime/encoder.ts";
-import type { SessionOptions } from "../runtime/session.ts";
+import { buildNextTokenGraph } from "../models/build-next-token.ts";
+import { nextTokenScores } from "../runtime/next-token.ts";
 import { defaultBatchTokens, planBatches, uniqueIndex } from "../text/batch.ts";
-import { cleanUp } from "../text/clean-up.ts";
-import { type EncodedPrompt, encodePrompt, sharedPrefix, startsWith } from "../text/prompt.ts";
-import { promptParts, type Recipe, recipeId } from "../text/recipe.ts";
+import { completeRecipe } from "../text/complete-recipe.ts";
+import { type Recipe, type RecipeOptions, recipeId } from "../text/recipe.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import type { EmbeddingModel, EmbedOptions, StreamedEmbedding } from "./embedding-model.ts";
+import type {
+  EmbeddingModel,
+  EmbedOptions,
+  ExplainOptions,
+  RunStatistics,
+  StreamedEmbedding,
+} from "./embedding-model.ts";
+import { EncoderPool, type ModelParts } from "./encoder-pool.ts";
 import { cosineSimilarity, scaleToUnit } from "./pooling.ts";
+import { RunMeter } from "./run-meter.ts";
+import { StateReader } from "./state-reader.ts";
+import { topTokens, type Word } from "./top-words.ts";
+import { readWhitening, type Whiten } from "./whitening.ts";
 
 /** Texts that a stream collects before it sorts and runs them: bounds its memory. */
 const windowTexts = 2048;
 
-export interface EmbedderParts {
+interface EmbedderParts {
   readonly name: string;
-  readonly architecture: Architecture;
-  readonly config: DecoderConfig;
-  readonly checkpoint: Checkpoint;
   readonly recipe: Recipe;
-  readonly session: SessionOptions;
+  readonly pool: EncoderPool;
+  readonly tokenizer: Tokenizer;
 }
 
 /** The tokenizer is made while the runtime, on a thread of its own, prepares the graph. */
-interface CreateParts extends EmbedderParts {
+interface CreateParts extends ModelParts {
+  readonly name: string;
+  readonly recipe: Recipe;
   readonly openTokenizer: () => Promise<Tokenizer>;
 }
 
@@ -38,41 +44,53 @@ export class Embedder implements EmbeddingModel {
   readonly maxTokens: number;
   readonly recipe: Recipe;
   readonly recipeId: string;
-  readonly #parts: EmbedderParts;
+  readonly #pool: EncoderPool;
   readonly #tokenizer: Tokenizer;
-  readonly #encoders = new Map<number, Promise<Encoder>>();
-  readonly #promptParts: { readonly prefix: string; readonly suffix: string };
-  #prefix: { readonly ids: readonly number[]; readonly cache: PrefixCache } | null = null;
+  readonly #meter = new RunMeter();
+  readonly #reader: StateReader;
+  readonly #whiten: Whiten | null;
   #closed = false;
 
-  private constructor(parts: EmbedderParts, tokenizer: Tokenizer, hiddenSize: number) {
-    this.#parts = parts;
+  private constructor({ name, recipe, pool, tokenizer }: EmbedderParts, hiddenSize: number) {
+    this.#pool = pool;
     this.#tokenizer = tokenizer;
-    this.name = parts.name;
+    this.name = name;
     this.hiddenSize = hiddenSize;
-    this.numLayers = parts.config.numLayers;
-    this.maxTokens = parts.config.maxPositions;
-    this.recipe = parts.recipe;
-    this.recipeId = recipeId(parts.recipe);
-    this.#promptParts = promptParts(parts.recipe);
+    this.numLayers = pool.parts.config.numLayers;
+    this.maxTokens = pool.parts.config.maxPositions;
+    this.recipe = recipe;
+    this.recipeId = recipeId(recipe);
+    this.#reader = new StateReader(pool, tokenizer, recipe, this.#meter);
+    this.#whiten = recipe.whitening ? readWhitening(recipe.whitening, hiddenSize) : null;
   }
 
-  static async create(parts: CreateParts): Promise<Embedder> {
-    const graph = buildInferenceGraph(parts.architecture, parts.config, parts.checkpoint, parts.recipe.layer);
-    const encoder = Encoder.create(graph, parts.session);
-    const [made, tokenizer] = await Promise.allSettled([encoder, parts.openTokenizer()]);
+  static async create({ name, recipe, openTokenizer, ...parts }: CreateParts): Promise<Embedder> {
+    const pool = new EncoderPool(parts);
+    const [made, tokenizer] = await Promise.allSettled([pool.get(recipe), openTokenizer()]);
     if (made.status === "rejected") throw made.reason;
-    if (tokenizer.status === "rejected") {
-      await made.value.close();
-      throw tokenizer.reason;
+    try {
+      if (tokenizer.status === "rejected") throw tokenizer.reason;
+      return new Embedder({ name, recipe, pool, tokenizer: tokenizer.value }, made.value.width);
+    } catch (error) {
+      await pool.release();
+      throw error;
     }
-    const embedder = new Embedder(parts, tokenizer.value, Number(graph.graph.outputs.at(-1)?.shape[1]));
-    embedder.#encoders.set(embedder.#depth(parts.recipe.layer), encoder);
-    return embedder;
+  }
+
+  async withRecipe(options: RecipeOptions): Promise<Embedder> {
+    this.#checkOpen();
+    const { model, precision } = this.recipe;
+    const recipe = completeRecipe(options, { model, precision });
+    const { width } = await this.#pool.get(recipe);
+    return new Embedder({ name: this.name, recipe, pool: this.#pool.hold(), tokenizer: this.#tokenizer }, width);
+  }
+
+  get statistics(): RunStatistics {
+    return this.#meter.statistics;
   }
 
   async embed(texts: readonly string[], options: EmbedOptions = {}): Promise<Float32Array[]> {
-    const results = await this.#embedWindow(texts, 0, options);
+    const results = await this.embedWindow(texts, 0, options);
     return results.map(({ embedding }) => embedding);
   }
 
@@ -85,20 +103,60 @@ export class Embedder implements EmbeddingModel {
     for await (const text of texts) {
       window.push(text);
       if (window.length < windowTexts) continue;
-      yield* await this.#embedWindow(window, done, options);
+      yield* await this.embedWindow(window, done, options);
       done += window.length;
       window = [];
     }
-    if (window.length > 0) yield* await this.#embedWindow(window, done, options);
+    if (window.length > 0) yield* await this.embedWindow(window, done, options);
+  }
+
+  async embedLayers(
+    texts: readonly string[],
+    layers: readonly number[],
+    options: EmbedOptions = {},
+  ): Promise<Float32Array[][]> {
+    this.#checkOpen();
+    checkBatchTokens(options.batchTokens);
+    const { unique, of } = uniqueIndex(texts);
+    const distinct = unique.map((i) => texts[i]!);
+    const rows = await this.#reader.read(distinct, unique, options, layers);
+    return of.map((row) => rows[row]!.states.map((state) => state.slice()));
+  }
+
+  async explain(texts: readonly string[], { count = 10, ...options }: ExplainOptions = {}): Promise<Word[][]> {
+    const { whitening: _, subtractTemplate: __, ...recipe } = this.recipe;
+    await using view = await this.withRecipe({ ...recipe, layer: "last" });
+    const rows = await view.embedLayers(texts, [this.numLayers], options);
+    const { architecture, config, checkpoint, session } = this.#pool.parts;
+    const graph = buildNextTokenGraph(architecture, config, checkpoint, view.hiddenSize);
+    const states = rows.map(([state]) => state!);
+    const scores = await nextTokenScores(graph, states, session);
+    const word = ({ id, probability }: { id: number; probability: number }): Word => ({
+      text: this.#tokenizer.decode([id]),
+      id,
+      probability,
+    });
+    return scores.map((row) => topTokens(row, count).map(word));
   }
 
   async embedTokens(
     ids: readonly (readonly number[])[],
     options: { readonly layer?: number | "last"; readonly signal?: AbortSignal } = {},
   ): Promise<Float32Array[]> {
+    this.#checkOpen();
     for (const [i, sequence] of ids.entries()) this.#checkIds(sequence, i);
-    const encoder = await this.#encoder(options.layer ?? "last");
-    return this.#run(encoder, ids, undefined, defaultBatchTokens, options.signal);
+    const encoder = await this.#pool.get({ layer: options.layer ?? "last", adapter: this.recipe.adapter });
+    const states = new Array<Float32Array>(ids.length);
+    const lengths = ids.map(({ length }) => length);
+    for (const batch of planBatches(lengths, { maxBatchTokens: defaultBatchTokens })) {
+      checkSignal(options.signal);
+      const sequences = batch.map((i) => ids[i]!);
+      const rows = await this.#meter.time(sequences, () => encoder.run(sequences));
+      batch.forEach((i, row) => {
+        states[i] = rows[row]!;
+      });
+    }
+    return states;
   }
 
   async similarity(a: string, b: string, options: EmbedOptions = {}): Promise<number> {
@@ -109,110 +167,39 @@ export class Embedder implements EmbeddingModel {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    for (const encoder of this.#encoders.values()) await (await encoder).close();
-    this.#encoders.clear();
-    this.#prefix = null;
+    await this.#pool.release();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
-  /** Texts of one window: sorted, batched, equal ones run once, and back in their order. */
-  async #embedWindow(texts: readonly string[], start: number, options: EmbedOptions): Promise<StreamedEmbedding[]> {
+  /**
+   * Texts of one window: sorted, batched, equal ones run once, and back in their order.
+   * @param start  index of the first, for results and errors
+   */
+  async embedWindow(texts: readonly string[], start: number, options: EmbedOptions): Promise<StreamedEmbedding[]> {
+    this.#checkOpen();
     checkBatchTokens(options.batchTokens);
-    const encoder = await this.#encoder(this.recipe.layer);
     const { unique, of } = uniqueIndex(texts);
-    const prompts = unique.map((i) => this.#encode(texts[i]!, start + i, options));
-    const states = await this.#runPrompts(encoder, prompts, options);
+    const distinct = unique.map((i) => texts[i]!);
+    const indexes = unique.map((i) => start + i);
+    const rows = await this.#reader.read(distinct, indexes, options);
+    const states = rows.map((row) => row.states[0]!);
+    for (const state of states) this.#whiten?.(state);
     if (options.normalize ?? this.recipe.normalize) for (const state of states) scaleToUnit(state);
     const taken = new Set<number>();
     return Array.from(of, (row, i) => {
-      const { ids, truncatedTokens } = prompts[row]!;
+      const { tokens, truncatedTokens } = rows[row]!;
       const embedding = taken.has(row) ? states[row]!.slice() : states[row]!; // every row belongs to the caller alone
       taken.add(row);
-      return { index: start + i, embedding, tokens: ids.length, truncatedTokens };
+      return { index: start + i, embedding, tokens, truncatedTokens };
     });
   }
 
-  #encode(text: string, index: number, options: EmbedOptions): EncodedPrompt {
-    return encodePrompt(this.#tokenizer, this.#promptParts, cleanUp(text, this.recipe.cleanUp), {
-      maxTokens: this.maxTokens,
-      truncate: options.truncate ?? false,
-      index,
-    });
-  }
-
-  /** Runs prompts after the kept prefix, and the few whose beginning merged with it whole. One prompt alone needs none. */
-  async #runPrompts(
-    encoder: Encoder,
-    prompts: readonly EncodedPrompt[],
-    options: EmbedOptions,
-  ): Promise<Float32Array[]> {
-    const maxBatchTokens = options.batchTokens ?? defaultBatchTokens;
-    const isAlone = prompts.length === 1 && !this.#prefix;
-    if (isAlone) return this.#run(encoder, [prompts[0]!.ids], undefined, maxBatchTokens, options.signal);
-    const prefix = await this.#cachedPrefix(encoder);
-    const states = new Array<Float32Array>(prompts.length);
-    const rows = prompts.map((_, i) => i);
-    const continues = (i: number): boolean => startsWith(prompts[i]!.ids, prefix.ids);
-    for (const [group, cache] of [
-      [rows.filter(continues), prefix.cache],
-      [rows.filter((i) => !continues(i)), undefined],
-    ] as const) {
-      const ids = group.map((i) => prompts[i]!.ids.slice(cache?.length ?? 0));
-      const done = await this.#run(encoder, ids, cache, maxBatchTokens, options.signal);
-      group.forEach((i, place) => {
-        states[i] = done[place]!;
-      });
-    }
-    return states;
-  }
-
-  async #run(
-    encoder: Encoder,
-    ids: readonly (readonly number[])[],
-    prefix: PrefixCache | undefined,
-    maxBatchTokens: number,
-    signal: AbortSignal | undefined,
-  ): Promise<Float32Array[]> {
-    const states = new Array<Float32Array>(ids.length);
-    const lengths = ids.map((sequence) => sequence.length);
-    for (const batch of planBatches(lengths, { maxBatchTokens })) {
-      if (signal?.aborted) throw new InputError("aborted", "stopped by the caller's signal.", { cause: signal.reason });
-      const rows = await encoder.run(
-        batch.map((i) => ids[i]!),
-        prefix,
-      );
-      batch.forEach((i, row) => {
-        states[i] = rows[row]!;
-      });
-    }
-    return states;
-  }
-
-  async #cachedPrefix(encoder: Encoder): Promise<{ readonly ids: readonly number[]; readonly cache: PrefixCache }> {
-    if (!this.#prefix) {
-      const ids = sharedPrefix(this.#tokenizer, this.#promptParts);
-      this.#prefix = { ids, cache: await encoder.cachePrefix(ids) };
-    }
-    return this.#prefix;
-  }
-
-  #encoder(layer: number | "last"): Promise<Encoder> {
+  #checkOpen(): void {
     if (this.#closed) throw new InputError("closed", `${this.name} is closed; load it again.`);
-    const depth = this.#depth(layer);
-    let encoder = this.#encoders.get(depth);
-    if (!encoder) {
-      const { architecture, config, checkpoint, session } = this.#parts;
-      const graph = buildInferenceGraph(architecture, config, checkpoint, layer);
-      encoder = Encoder.create(graph, session);
-      this.#encoders.set(depth, encoder);
-    }
-    return encoder;
   }
-
-  #depth = (layer: number | "last"): number => (layer === "last" ? this.#parts.config.numLayers : layer);
 
   #checkIds(sequence: readonly number[], i: number): void {
     if (sequence.length === 0)
@@ -220,7 +207,7 @@ export class Embedder implements EmbeddingModel {
     if (sequence.length > this.maxTokens) {
       throw new InputError("too-long", `ids[${i}]: ${sequence.length} tokens, ${this.maxTokens} fit.`);
     }
-    const { vocabSize } = this.#parts.config;
+    const { vocabSize } = this.#pool.parts.config;
     const bad = sequence.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
     if (bad >= 0) {
       throw new InputError(
@@ -234,4 +221,8 @@ export class Embedder implements EmbeddingModel {
 function checkBatchTokens(batchTokens: number | undefined): void {
   if (batchTokens === undefined || (Number.isInteger(batchTokens) && batchTokens > 0)) return;
   throw new InputError("bad-option", `batchTokens is ${batchTokens}; it must be a whole number over 0.`);
+}
+
+function checkSignal(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new InputError("aborted", "stopped by the caller's signal.", { cause: signal.reason });
 }

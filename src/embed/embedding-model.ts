@@ -1,4 +1,5 @@
-import type { Recipe } from "../text/recipe.ts";
+import type { Recipe, RecipeOptions } from "../text/recipe.ts";
+import type { Word } from "./top-words.ts";
 
 export interface EmbedOptions {
   /** Scale every vector to length 1; the recipe's own setting by default. */
@@ -9,6 +10,11 @@ export interface EmbedOptions {
   readonly truncate?: boolean;
   /** Stops between two runs of the graph with the InputError "aborted". */
   readonly signal?: AbortSignal;
+}
+
+export interface ExplainOptions extends EmbedOptions {
+  /** Words of each text; 10 by default. */
+  readonly count?: number;
 }
 
 /** One result of a stream, in input order. */
@@ -23,6 +29,20 @@ export interface StreamedEmbedding {
   readonly truncatedTokens: number;
 }
 
+/** What a model has run since it was loaded. */
+export interface RunStatistics {
+  /** Runs of the graph. */
+  readonly runs: number;
+  /** Sequences in them: equal texts of a window count once. */
+  readonly sequences: number;
+  /** Tokens in them; those of the shared prefix, which ran before, are not among them. */
+  readonly tokens: number;
+  /** Cells of the padded grids of attention, rows × longest. The linear layers have no padding. */
+  readonly cells: number;
+  /** Time inside the runtime, ms. */
+  readonly runtimeMs: number;
+}
+
 /** A loaded model: weights, tokenizer and recipe. Get one from `load`, give it back with `close`. */
 export interface EmbeddingModel extends AsyncDisposable {
   readonly name: string;
@@ -33,6 +53,7 @@ export interface EmbeddingModel extends AsyncDisposable {
   readonly recipe: Recipe;
   /** Stable id of the recipe. */
   readonly recipeId: string;
+  readonly statistics: RunStatistics;
   /** @returns one row [hiddenSize] for each text, in order */
   embed(texts: readonly string[], options?: EmbedOptions): Promise<Float32Array[]>;
   /** Embeds a stream in windows of bounded memory; results come in input order. */
@@ -40,6 +61,20 @@ export interface EmbeddingModel extends AsyncDisposable {
     texts: Iterable<string> | AsyncIterable<string>,
     options?: EmbedOptions,
   ): AsyncGenerator<StreamedEmbedding, void, undefined>;
+  /**
+   * States of several layers from one pass, [texts][layers][hiddenSize]: averaged over templates and less the template's
+   * own as the recipe says, but neither whitened nor scaled.
+   * @param layers  ascending
+   */
+  embedLayers(texts: readonly string[], layers: readonly number[], options?: EmbedOptions): Promise<Float32Array[][]>;
+  /**
+   * The words that embeddings mean: what the model would say next after each text's prompt, the most probable first. Read
+   * in the last layer, whatever the recipe's, and before anything is done to the vector; of several templates their mean.
+   * @throws ModelError "weight-missing" for a checkpoint whose output weights are neither tied nor there
+   */
+  explain(texts: readonly string[], options?: ExplainOptions): Promise<Word[][]>;
+  /** The same weights with another recipe; close both. The precision stays. */
+  withRecipe(recipe: RecipeOptions): Promise<EmbeddingModel>;
   /** Hidden state of the last token of ready token ids; no template, nothing added. */
   embedTokens(
     ids: readonly (readonly number[])[],

@@ -2,13 +2,17 @@ import { InputError, ModelError } from "../errors.ts";
 import { cacheFolder } from "../files/cache-folder.ts";
 import type { ModelFiles } from "../files/model-files.ts";
 import { resolveModel } from "../files/resolve-model.ts";
+import { readAdapter } from "../models/adapter-file.ts";
 import { type OpenedCheckpoint, openCheckpoint } from "../models/checkpoint.ts";
 import { findArchitecture } from "../models/registry.ts";
 import type { Device } from "../runtime/device.ts";
 import { checkPrecision, checkStoredWeights, defaultPrecision } from "../runtime/device-precision.ts";
 import { multipliesSignedWeights } from "../runtime/int8-support.ts";
-import { completeRecipe, type Precision, type RecipeOptions } from "../text/recipe.ts";
+import { completeRecipe, differingModel } from "../text/complete-recipe.ts";
+import { namedRecipe } from "../text/named-recipes.ts";
+import type { Precision, RecipeOptions } from "../text/recipe.ts";
 import { loadTokenizer, type Tokenizer, tokenizerFromGguf } from "../text/tokenizer.ts";
+import { readAdapterRecipe } from "./adapter-recipe.ts";
 import { measureActivations } from "./calibration.ts";
 import { Embedder } from "./embedder.ts";
 import type { EmbeddingModel } from "./embedding-model.ts";
@@ -21,12 +25,28 @@ export interface LoadProgress {
 }
 
 export interface LoadOptions {
-  /** Template, demonstrations, clean-up, layer, normalisation: what is left out is the default recipe's. */
+  /** Template, demonstrations, clean-up, layer, normalisation …: what is left out is the default recipe's. */
   readonly recipe?: RecipeOptions;
+  /** A recipe by name, such as `best` or `metaEol`; `recipe` wins over its fields. */
+  readonly recipeName?: string;
+  /** Told what is not an error but may surprise: a recipe that was made for another model. */
+  readonly onWarning?: (message: string) => void;
+  /**
+   * Folder of a LoRA adapter in PEFT's form that the vectors are made with. A recipe.json in it, as training writes, says the
+   * layer and the template it was trained for.
+   */
+  readonly adapter?: string;
+  /** Further adapters, for views: `model.withRecipe({ adapter: identity })`. They share the weights in memory. */
+  readonly adapters?: readonly string[];
   /** How the weights are held; by default `stored` on the CPU, `float16` elsewhere. Wins over the recipe's own. */
   readonly precision?: Precision;
   /** Threads of one operator; by default one for each physical core. */
   readonly threads?: number;
+  /**
+   * Threads that each hold the model and run it by themselves, with one thread for an operator unless `threads` says more;
+   * 1 by default. For many texts on many cores, or on cores that other work shares.
+   */
+  readonly workers?: number;
   /** Where to compute: `cpu` (default), or `cuda`, `webgpu`, `coreml`, `dml` where the installed runtime has it. */
   readonly device?: Device;
   /** Never touch the network. */
@@ -42,7 +62,18 @@ export interface LoadOptions {
  * @param model  a known name (`smollm2-135m`), a folder, a .gguf file or a hub id (`facebook/opt-1.3b`)
  * @throws ModelError for files that are missing, damaged or of an unknown architecture; InputError for bad options
  */
-export async function load(model = "smollm2-135m", options: LoadOptions = {}): Promise<EmbeddingModel> {
+export async function load(model?: string, options: LoadOptions = {}): Promise<EmbeddingModel> {
+  const { workers = 1 } = options;
+  if (!(Number.isInteger(workers) && workers > 0)) {
+    throw new InputError("bad-option", `workers is ${workers}; it must be a whole number over 0.`);
+  }
+  if (workers === 1) return loadEmbedder(model, options);
+  const { WorkerPool } = await import("./worker-pool.ts"); // most need none
+  return WorkerPool.create(model, options);
+}
+
+/** The model in this thread. */
+export async function loadEmbedder(model = "smollm2-135m", options: LoadOptions = {}): Promise<Embedder> {
   if (options.threads !== undefined && !(Number.isInteger(options.threads) && options.threads > 0)) {
     throw new InputError("bad-option", `threads is ${options.threads}; it must be a whole number over 0.`);
   }
@@ -53,9 +84,20 @@ export async function load(model = "smollm2-135m", options: LoadOptions = {}): P
     ...(signal ? { signal } : {}),
     ...(onProgress ? { onProgress } : {}),
   });
-  const precision = options.precision ?? options.recipe?.precision ?? defaultPrecision(device ?? "cpu");
+  const named = options.recipeName === undefined ? {} : await namedRecipe(options.recipeName, files.identity);
+  const { adapters, chosen: adapter } = await readAdapters(options);
+  const chosen = { ...named, ...adapter?.recipe, ...options.recipe, ...(adapter ? { adapter: adapter.identity } : {}) };
+  const precision = options.precision ?? chosen.precision ?? defaultPrecision(device ?? "cpu");
   checkPrecision(precision, device ?? "cpu");
-  const recipe = completeRecipe(options.recipe ?? {}, { model: files.identity, precision });
+  if (precision === "int8" && adapters.size > 0) {
+    throw new InputError(
+      "bad-option",
+      "an adapter cannot be on int8 weights, whose inputs are rescaled. Choose another precision, or merge it by oneword export.",
+    );
+  }
+  const recipe = completeRecipe(chosen, { model: files.identity, precision });
+  const other = differingModel(chosen, files.identity);
+  if (other !== null) options.onWarning?.(`the recipe is for ${other}, but the model is ${files.identity}.`);
   const opened = await openCheckpoint(files, {
     precision,
     cacheFolder: cacheFolder(cacheDir),
@@ -73,8 +115,17 @@ export async function load(model = "smollm2-135m", options: LoadOptions = {}): P
     checkpoint: opened.checkpoint,
     openTokenizer: () => openTokenizer(files, opened),
     recipe,
+    adapters,
     session: { ...(threads ? { threads } : {}), ...(device ? { device } : {}) },
   });
+}
+
+/** Adapters by identity, and the chosen one with what its folder says of its recipe. */
+async function readAdapters({ adapter, adapters = [] }: LoadOptions) {
+  const read = await Promise.all([...(adapter === undefined ? [] : [adapter]), ...adapters].map(readAdapter));
+  const first = adapter === undefined ? null : read[0]!;
+  const chosen = first && { identity: first.identity, recipe: await readAdapterRecipe(first.folder) };
+  return { adapters: new Map(read.map((one) => [one.identity, one])), chosen };
 }
 
 /** The tokenizer that belongs to a model's files. */

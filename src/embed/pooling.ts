@@ -15,3 +15,9 @@ function dot(a: Float32Array, b: Float32Array): number {
   for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
   return sum;
 }
+
+/** Shares of `length` tokens in a mean, which sum to 1: equal ones, or in proportion to 1, 2, 3 … (SGPT, arXiv 2202.08904). */
+export function poolWeights(pooling: "mean" | "weightedMean", length: number): number[] {
+  const total = (length * (length + 1)) / 2;
+  return Array.from({ length }, (_, i) => (pooling === "mean" ? 1 / length : (i + 1) / total));
+}

@@ -1,4 +1,5 @@
 import type { EmbeddingModel, EmbedOptions } from "../embed/embedding-model.ts";
+import type { Recipe } from "../text/recipe.ts";
 
 export interface SourcedVector {
   /** [hiddenSize] */
@@ -12,6 +13,8 @@ export interface VectorSource {
   readonly name: string;
   /** Names everything a vector depends on besides its text; null where that is unknown, so that nothing is kept. */
   readonly id: string | null;
+  /** Of a model here. */
+  readonly recipe?: Recipe;
   /** @returns one vector for each text, in order */
   embed(texts: readonly string[], signal?: AbortSignal): Promise<SourcedVector[]>;
 }
@@ -21,6 +24,7 @@ export function modelSource(model: EmbeddingModel, options: Omit<EmbedOptions, "
   return {
     name: model.name,
     id: model.recipeId,
+    recipe: model.recipe,
     async embed(texts, signal) {
       const vectors: SourcedVector[] = [];
       const stream = model.embedStream(texts, { ...options, ...(signal ? { signal } : {}) });

@@ -54,12 +54,13 @@ function fieldNames(json: object): string {
   return names.length === 0 ? "none" : shown.join(", ") + (names.length > shown.length ? ", …" : "");
 }
 
-/** `{"index":0,"embedding":[0.25,-1]}`, one row a line. */
-export function jsonlRows(hiddenSize: number): RowEncoder {
+/** `{"index":0,"embedding":[0.25,-1],"recipe":"2d20057c1a21ac50"}`, one row a line. */
+export function jsonlRows(hiddenSize: number, recipeId: string): RowEncoder {
+  const end = Buffer.from(`],"recipe":${JSON.stringify(recipeId)}}\n`);
   const middle = Buffer.from(',"embedding":[');
   const start = Buffer.from('{"index":');
   return {
-    maxRowBytes: hiddenSize * (maxFloat32Bytes + 1) + 64,
+    maxRowBytes: hiddenSize * (maxFloat32Bytes + 1) + 64 + end.length,
     encode(index, embedding, bytes, offset) {
       let at = offset + start.copy(bytes, offset);
       at += bytes.write(String(index), at, "latin1");
@@ -68,7 +69,7 @@ export function jsonlRows(hiddenSize: number): RowEncoder {
         if (i > 0) bytes[at++] = 44; // ,
         at = writeFloat32(embedding[i]!, bytes, at);
       }
-      return at + bytes.write("]}\n", at, "latin1");
+      return at + end.copy(bytes, at);
     },
   };
 }

@@ -26,6 +26,17 @@ export async function openOutputFile(file: string): Promise<ByteSink> {
   return isStream ? withoutPatch(output) : output;
 }
 
+/** A text as a file, whole or not at all. */
+export async function writeWhole(file: string, text: string): Promise<void> {
+  const sink = await openOutputFile(file);
+  try {
+    await sink.write(Buffer.from(text));
+    await sink.close();
+  } finally {
+    await sink.discard();
+  }
+}
+
 /** A pipe or a terminal: what has gone out cannot be written over. */
 const withoutPatch = (output: ByteSink): ByteSink => ({
   write: (bytes) => output.write(bytes),

@@ -1,7 +1,7 @@
 import type { SchemaElement } from "hyparquet";
 import { ByteWriter, ParquetWriter } from "hyparquet-writer";
 import type { ByteSink } from "./row-buffer.ts";
-import type { VectorWriter } from "./vector-writer.ts";
+import type { VectorOrigin, VectorWriter } from "./vector-writer.ts";
 
 /** Values of one row group: 2 MB of float32, some 30 MB of JavaScript numbers and levels while it is encoded. */
 const valuesPerRowGroup = 1 << 19;
@@ -14,14 +14,27 @@ const schema: SchemaElement[] = [
   { name: "element", type: "FLOAT", repetition_type: "REQUIRED" },
 ];
 
+/** The keys of the file's own metadata that say what the vectors are of. */
+const metadata = ({ model, recipeId, recipe }: VectorOrigin) => [
+  { key: "oneword.model", value: model },
+  { key: "oneword.recipe_id", value: recipeId },
+  { key: "oneword.recipe", value: recipe },
+];
+
 /**
  * Columns `index` (int32) and `embedding` (list of float32), neither nullable. Floats of embeddings hardly compress, so
  * they are stored plain.
  */
-export function parquetWriter(sink: ByteSink, hiddenSize: number): VectorWriter {
+export function parquetWriter(sink: ByteSink, hiddenSize: number, origin: VectorOrigin): VectorWriter {
   const rowsPerGroup = Math.max(1, Math.floor(valuesPerRowGroup / Math.max(1, hiddenSize)));
   const bytes = new ByteWriter();
-  const parquet = new ParquetWriter({ writer: bytes, schema, codec: "UNCOMPRESSED", statistics: false });
+  const parquet = new ParquetWriter({
+    writer: bytes,
+    schema,
+    codec: "UNCOMPRESSED",
+    statistics: false,
+    kvMetadata: metadata(origin),
+  });
   let group: number[][] = [];
   let rows = 0;
 

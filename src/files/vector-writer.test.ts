@@ -13,12 +13,14 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
+const origin = { model: "smollm2-135m@sha256:00", recipeId: "2d20057c1a21ac50", recipe: '{"template":"{text}"}' };
+
 /** Row i is [i, i + 0.1, …], rounded to float32. */
 const rowOf = (i: number, hiddenSize: number) => Float32Array.from({ length: hiddenSize }, (_, d) => i + d / 10);
 
 async function writeRows(format: VectorFormat, rows: number, hiddenSize: number): Promise<string> {
   const file = join(folder, `vectors.${format}`);
-  const writer = await createVectorWriter(format, await openOutputFile(file), hiddenSize);
+  const writer = await createVectorWriter(format, await openOutputFile(file), hiddenSize, origin);
   for (let i = 0; i < rows; i++) await writer.write(rowOf(i, hiddenSize));
   expect(await writer.end()).toBe(rows);
   expect(await readdir(folder)).toEqual([`vectors.${format}`]);
@@ -27,7 +29,7 @@ async function writeRows(format: VectorFormat, rows: number, hiddenSize: number)
 
 test("JSONL: one object a line, numbers that read back as the same float32", async () => {
   const lines = (await readFile(await writeRows("jsonl", 3, 4), "utf8")).split("\n");
-  expect(lines[1]).toBe('{"index":1,"embedding":[1,1.1,1.2,1.3]}');
+  expect(lines[1]).toBe('{"index":1,"embedding":[1,1.1,1.2,1.3],"recipe":"2d20057c1a21ac50"}');
   expect(lines).toHaveLength(4);
   expect(Float32Array.from(JSON.parse(lines[2]!).embedding)).toEqual(rowOf(2, 4));
 });
@@ -63,6 +65,11 @@ test.each([0, 1, 700])(
     const file = await asyncBufferFromFile(await writeRows("parquet", rows, hiddenSize));
     const metadata = await parquetMetadataAsync(file);
     expect(Number(metadata.num_rows)).toBe(rows);
+    expect(Object.fromEntries(metadata.key_value_metadata!.map(({ key, value }) => [key, value]))).toEqual({
+      "oneword.model": origin.model,
+      "oneword.recipe_id": origin.recipeId,
+      "oneword.recipe": origin.recipe,
+    });
     expect(metadata.row_groups.map((group) => Number(group.num_rows))).toEqual(
       rows === 700 ? [128, 128, 128, 128, 128, 60] : rows ? [1] : [],
     );
@@ -79,7 +86,7 @@ test.each(["jsonl", "csv", "npy", "parquet"] as const)(
   async (format) => {
     for (const bad of [Number.NaN, Number.POSITIVE_INFINITY]) {
       const sink = await openOutputFile(join(folder, "v"));
-      const writer = await createVectorWriter(format, sink, 3);
+      const writer = await createVectorWriter(format, sink, 3, origin);
       await writer.write(rowOf(0, 3));
       await expect(writer.write(Float32Array.of(1, bad, 2))).rejects.toMatchObject({
         code: "nan-output",
@@ -150,10 +157,10 @@ test("rows go out when the event loop turns, and a slow sink holds the writer ba
     close: async () => {},
     discard: async () => {},
   };
-  const writer = await createVectorWriter("jsonl", slow, 2);
+  const writer = await createVectorWriter("jsonl", slow, 2, origin);
   await writer.write(rowOf(0, 2));
   await new Promise((resolve) => setImmediate(resolve));
-  expect(written).toEqual(['{"index":0,"embedding":[0,0.1]}\n'.length]);
+  expect(written).toEqual(['{"index":0,"embedding":[0,0.1],"recipe":"2d20057c1a21ac50"}\n'.length]);
   let accepted = 1;
   const pushing = (async () => {
     for (; accepted < 30_000; accepted++) await writer.write(rowOf(0, 2));
@@ -174,7 +181,7 @@ test("a sink's failure reaches the writer", async () => {
     close: async () => {},
     discard: async () => {},
   };
-  const writer = await createVectorWriter("jsonl", failing, 2);
+  const writer = await createVectorWriter("jsonl", failing, 2, origin);
   await writer.write(rowOf(0, 2));
   await new Promise((resolve) => setImmediate(resolve));
   await expect(writer.write(rowOf(1, 2))).rejects.toThrow("gone");

@@ -18,6 +18,15 @@ export interface VectorWriter {
   end(): Promise<number>;
 }
 
+/** What made the vectors, for formats with room for it: JSONL carries the id, Parquet all. */
+export interface VectorOrigin {
+  /** Identity of the weights. */
+  readonly model: string;
+  readonly recipeId: string;
+  /** The whole recipe as JSON. */
+  readonly recipe: string;
+}
+
 /** The format a file's extension stands for, or undefined. */
 export function formatOfFile(file: string): VectorFormat | undefined {
   const extension = extname(file).slice(1).toLowerCase();
@@ -35,8 +44,9 @@ export async function createVectorWriter(
   format: VectorFormat,
   sink: ByteSink,
   hiddenSize: number,
+  origin: VectorOrigin,
 ): Promise<VectorWriter> {
-  const writer = await writerOf(format, sink, hiddenSize);
+  const writer = await writerOf(format, sink, hiddenSize, origin);
   let index = 0;
   return {
     ...writer,
@@ -48,16 +58,21 @@ export async function createVectorWriter(
   };
 }
 
-async function writerOf(format: VectorFormat, sink: ByteSink, hiddenSize: number): Promise<VectorWriter> {
+async function writerOf(
+  format: VectorFormat,
+  sink: ByteSink,
+  hiddenSize: number,
+  origin: VectorOrigin,
+): Promise<VectorWriter> {
   switch (format) {
     case "jsonl":
-      return rowWriter(sink, jsonlRows(hiddenSize));
+      return rowWriter(sink, jsonlRows(hiddenSize, origin.recipeId));
     case "csv":
       return rowWriter(sink, csvRows(hiddenSize));
     case "npy":
       return rowWriter(sink, npyRows(hiddenSize));
     case "parquet":
-      return (await import("./parquet.ts")).parquetWriter(sink, hiddenSize);
+      return (await import("./parquet.ts")).parquetWriter(sink, hiddenSize, origin);
   }
 }
 

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { mkdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { ModelError } from "../errors.ts";
@@ -31,6 +32,8 @@ export interface AdapterPair {
 
 export interface Adapter {
   readonly folder: string;
+  /** `sha256:` and the hash of its two files. */
+  readonly identity: string;
   readonly config: AdapterConfig;
   /** By the scope of the linear weight, named as the architectures name it. */
   readonly pairs: ReadonlyMap<string, AdapterPair>;
@@ -94,7 +97,14 @@ export async function readAdapter(folder: string): Promise<Adapter> {
   const targets = Array.isArray(json.target_modules) ? (json.target_modules as string[]) : [...pairs.keys()];
   const dropout = typeof json.lora_dropout === "number" ? json.lora_dropout : 0;
   const baseModel = typeof json.base_model_name_or_path === "string" ? json.base_model_name_or_path : null;
-  return { folder, config: { rank, alpha, dropout, targets, baseModel }, pairs };
+  const identity = await identityOf(folder);
+  return { folder, identity, config: { rank, alpha, dropout, targets, baseModel }, pairs };
+}
+
+async function identityOf(folder: string): Promise<string> {
+  const hash = createHash("sha256");
+  for (const name of [adapterConfigName, adapterWeightsName]) hash.update(await readFile(join(folder, name)));
+  return `sha256:${hash.digest("hex")}`;
 }
 
 async function readConfig(file: string): Promise<AdapterJson> {

@@ -29,6 +29,8 @@ export interface Architecture {
   smoothing(config: DecoderConfig): readonly SmoothingPair[];
   /** From the last layer's output to the embedding. */
   finalNorm(weights: Weights, hidden: Value, config: DecoderConfig): Value;
+  /** Scores of every token of the vocabulary as the next one, [rows, vocabSize], from embeddings [rows, width]. */
+  nextToken(weights: Weights, embedding: Value, config: DecoderConfig): Value;
 }
 
 /**

@@ -51,12 +51,11 @@ export function selfAttention(
     return weights.has(`${name}_norm.weight`) ? normHeads(weights.at(`${name}_norm`), projected, config) : projected;
   };
   const query = context.rotateQueries(project("q", context.queries(x), numHeads), numHeads);
-  const scaled = mul(query, float32Constant(x.graph, [headDim ** -0.5], []));
-  const q = context.queryGrid.toGrid(scaled); // [numKeyValueHeads, batch, group · queryLength, headDim]
+  const q = context.queryGrid.toGrid(query); // [numKeyValueHeads, batch, group · queryLength, headDim]
   const key = context.keyGrid.toGrid(context.rotateKeys(project("k", x, numKeyValueHeads), numKeyValueHeads));
   const value = context.keyGrid.toGrid(project("v", x, numKeyValueHeads)); // [numKeyValueHeads, batch, length, headDim]
   context.present({ key, value });
-  const scores = add(matmul(q, transposeLast(key)), context.mask); // [numKeyValueHeads, batch, group · queryLength, length]
+  const scores = add(scaledScores(q, key), context.mask); // [numKeyValueHeads, batch, group · queryLength, length]
   const attended = context.past
     ? attendWithPast(q, scores, value, context.past, context.queryGrid)
     : matmul(softmax(scores), value);
@@ -70,10 +69,16 @@ function normHeads(weights: Weights, x: Value, config: DecoderConfig): Value {
   return reshape(rmsNorm(weights, reshape(x, [x.shape[0]!, heads, config.headDim]), config.normEps), x.shape);
 }
 
+/** q kᵀ / √headDim; the runtime makes one product of it. */
+function scaledScores(q: Value, key: Value): Value {
+  const headDim = fixed(key.shape.at(-1), "headDim");
+  return mul(matmul(q, transposeLast(key)), float32Constant(q.graph, [headDim ** -0.5], []));
+}
+
 /** Scores and values of the past are one product for the whole batch, so the past is never copied for a row. */
 function attendWithPast(q: Value, scores: Value, value: Value, past: KeyValues, grid: HeadGrid): Value {
   const pastLength = past.key.shape[1]!;
-  const pastScores = grid.split(matmul(grid.join(q), transposeLast(past.key)), pastLength);
+  const pastScores = grid.split(scaledScores(grid.join(q), past.key), pastLength);
   const probabilities = softmax(concat([pastScores, scores], -1));
   const pastEnd = sizes(past.key, 1, 2);
   const onPast = slice(probabilities, 3, 0, pastEnd, pastLength);

@@ -1,7 +1,12 @@
 import { InputError } from "../errors.ts";
 import { Graph, type Value } from "../graph/graph.ts";
+import { matmul } from "../graph/ops/matmul.ts";
 import { gather, range, reshape, sizes } from "../graph/ops/shape-ops.ts";
 import { computeInFloat16 } from "../graph/rewrite/float16.ts";
+import { nameOutputs } from "../graph/rewrite/name-outputs.ts";
+import { prune } from "../graph/rewrite/prune.ts";
+import { fuseSkipNorm } from "../graph/rewrite/skip-norm.ts";
+import type { TokenPrepending } from "../text/recipe.ts";
 import type { Architecture } from "./architecture.ts";
 import type { AttentionContext, KeyValues } from "./attention.ts";
 import type { DecoderConfig } from "./config.ts";
@@ -16,6 +21,8 @@ export const graphNames = {
   gridIndex: "grid_index",
   tokenCell: "token_cell",
   lastToken: "last_token",
+  poolWeights: "pool_weights",
+  sourceToken: "source_token",
   embedding: "embedding",
   state: (layer: number) => `state.${layer}`,
   pastKey: (layer: number) => `past.${layer}.key`,
@@ -31,15 +38,22 @@ export interface InferenceGraph {
   readonly layers: number;
   readonly numKeyValueHeads: number;
   readonly headDim: number;
+  /** Takes pool_weights: reads more than the last token. */
+  readonly poolsTokens: boolean;
+  /** Takes source_token: overwrites tokens' states. */
+  readonly movesTokens: boolean;
 }
 
 export interface GraphOptions {
   /** May add outputs for the inputs of linear weights. */
   readonly observer?: (graph: Graph) => Observer;
-  /** What adapters add to linear weights. */
   readonly lora?: (graph: Graph) => LoraSource;
-  /** Earlier layers whose last token's hidden state is an output too, state.<layer> [batch, hiddenSize]. */
+  /** Earlier layers that are read too, state.<layer> [batch, hiddenSize]. */
   readonly alsoRead?: readonly number[];
+  /** The embedding is a sum over tokens with the weights that pool_weights, float32 [batch, tokens], gives. */
+  readonly poolsTokens?: boolean;
+  /** Before these layers every token's state is replaced by that of its source_token, int64 [tokens]. */
+  readonly moveTokens?: TokenPrepending | undefined;
 }
 
 /**
@@ -53,6 +67,8 @@ export interface GraphOptions {
  *
  * @param layer  hidden state to read, 0 the token embeddings, numLayers or "last" the last layer after the final norm;
  *               layers above it are not in the graph, and the topmost works for the last tokens only
+ * @param options  an observer may add outputs for the inputs of linear weights; lora says what adapters add to them; the
+ *                 others see GraphOptions
  * @throws ModelError for a missing or misshapen tensor, InputError "bad-option" for a layer the model lacks
  */
 export function buildInferenceGraph(
@@ -60,7 +76,7 @@ export function buildInferenceGraph(
   config: DecoderConfig,
   checkpoint: Checkpoint,
   layer: number | "last" = "last",
-  { observer, lora, alsoRead = [] }: GraphOptions = {},
+  { observer, lora, alsoRead = [], poolsTokens = false, moveTokens }: GraphOptions = {},
 ): InferenceGraph {
   const depth = readDepth(layer, config);
   const graph = new Graph();
@@ -71,20 +87,34 @@ export function buildInferenceGraph(
   const tokenCell = graph.input(graphNames.tokenCell, "int64", ["tokens"]);
   const lastToken = graph.input(graphNames.lastToken, "int64", ["batch"]);
   const last = (hidden: Value): Value => gather(hidden, lastToken);
+  const pool = poolsTokens ? graph.input(graphNames.poolWeights, "float32", ["batch", "tokens"]) : null;
+  const read = (hidden: Value): Value => (pool ? matmul(pool, hidden) : last(hidden)); // [batch, hiddenSize]
 
   let hidden = architecture.embed(weights, { inputIds, positionIds }, config); // [tokens, hiddenSize]
-  if (depth === 0) hidden = last(hidden);
+  const move = moveTokens ? tokenMover(graph, moveTokens) : null;
+  if (depth === 0 && !pool) hidden = last(hidden);
   const contexts = depth > 0 ? attentionContexts({ positionIds, gridIndex, tokenCell, lastToken }, config, last) : null;
   for (let i = 0; i < depth; i++) {
-    if (alsoRead.includes(i)) graph.output(last(hidden), graphNames.state(i));
-    const kind = i === depth - 1 ? "lastToken" : "allTokens";
+    if (alsoRead.includes(i)) graph.output(read(hidden), graphNames.state(i));
+    hidden = move?.(hidden, i) ?? hidden;
+    const kind = i === depth - 1 && !pool ? "lastToken" : "allTokens";
     const context = { ...contexts![kind], ...cachedKeyValues(graph, config, i) };
     hidden = architecture.layer(weights.at(architecture.layerScope(i)), hidden, context, config);
   }
   if (depth === config.numLayers) hidden = architecture.finalNorm(weights, hidden, config);
-  graph.output(hidden, graphNames.embedding);
+  graph.output(pool ? matmul(pool, hidden) : hidden, graphNames.embedding);
   if (checkpoint.activations === "float16") computeInFloat16(graph);
-  return { graph, layers: depth, numKeyValueHeads: config.numKeyValueHeads, headDim: config.headDim };
+  else fuseSkipNorm(graph);
+  nameOutputs(graph);
+  prune(graph);
+  const { numKeyValueHeads, headDim } = config;
+  return { graph, layers: depth, numKeyValueHeads, headDim, poolsTokens, movesTokens: move !== null };
+}
+
+/** Replaces the hidden states in front of some layers. @see src/text/variants/token-prepending.ts */
+function tokenMover(graph: Graph, { fromLayer, toLayer }: TokenPrepending): (hidden: Value, layer: number) => Value {
+  const source = graph.input(graphNames.sourceToken, "int64", ["tokens"]);
+  return (hidden, layer) => (layer >= fromLayer && layer < toLayer ? gather(hidden, source) : hidden);
 }
 
 /** Number of layers up to the one that is read. */

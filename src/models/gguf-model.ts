@@ -70,6 +70,7 @@ export async function ggufConfig(metadata: GgufMetadata, tensors: TensorIndex, s
     rope_theta: key("rope.freq_base") ?? 10_000,
     rope_scaling: await ropeScaling(key, tensors, source),
     rope_interleaved: ropeInterleaved[modelType],
+    tie_word_embeddings: !tensors.has("output.weight"),
   };
 }
 

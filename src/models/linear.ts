@@ -44,9 +44,26 @@ const quantizedValues = new WeakMap<Value, QuantizedRows>();
 
 /** Inputs that several projections share are quantised once. */
 function quantized(x: Value): QuantizedRows {
-  const known = quantizedValues.get(x) ?? quantizeByRow(x);
+  const known = quantizedValues.get(x) ?? quantizeFactored(x);
   quantizedValues.set(x, known);
   return known;
+}
+
+/** Quantises a product a ⊙ (s · p), s a factor for each row, as s times the quants of a ⊙ p: rows are scaled anyway. */
+function quantizeFactored(x: Value): QuantizedRows {
+  const [other, scaled] = factors(x);
+  const [rowScale, unscaled] = scaled
+    ? factors(scaled).toSorted((a, b) => Number(a.shape[1]) - Number(b.shape[1]))
+    : [];
+  if (!other || !unscaled || rowScale?.shape[1] !== 1) return quantizeByRow(x);
+  const { quants, scales } = quantizeByRow(mul(other, unscaled));
+  return { quants, scales: mul(scales, rowScale) };
+}
+
+/** a and b of a product a ⊙ b. */
+function factors(x: Value): readonly Value[] {
+  const producer = x.graph.nodes.findLast(({ outputs }) => outputs.includes(x));
+  return producer?.type === "Mul" ? (producer.inputs as Value[]) : [];
 }
 
 /** The runtime's kernels for 8-bit weights and for int8 activations do not take float zero points. */

@@ -1,10 +1,11 @@
 import { add } from "../graph/ops/elementwise.ts";
 import type { Architecture } from "./architecture.ts";
 import { selfAttention } from "./attention.ts";
-import { expectValue, rotaryDecoderConfig } from "./config.ts";
-import { embedding } from "./linear.ts";
+import { type DecoderConfig, expectValue, rotaryDecoderConfig } from "./config.ts";
+import { embedding, linear } from "./linear.ts";
 import { gatedMlp } from "./mlp.ts";
 import { rmsNorm } from "./norm.ts";
+import type { Weights } from "./weights.ts";
 
 /** LLaMA: pre-norm decoder, rotary positions, SwiGLU, RMSNorm, grouped heads (arXiv 2302.13971, 2307.09288). */
 export const llama: Architecture = {
@@ -32,4 +33,10 @@ export const llama: Architecture = {
     { linears: ["mlp.down_proj"], from: ["mlp.up_proj.weight", "mlp.up_proj.bias"] },
   ],
   finalNorm: (weights, hidden, config) => rmsNorm(weights.at("norm"), hidden, config.normEps),
+  nextToken: (weights, embedding, config) =>
+    linear(weights.at(isTied(weights, config) ? "embed_tokens" : "lm_head"), embedding, config.vocabSize),
 };
+
+/** Whether the token embeddings are the output's weights too; checkpoints that leave lm_head out mean that. */
+const isTied = (weights: Weights, { json }: DecoderConfig): boolean =>
+  json.tie_word_embeddings !== false && !weights.has("lm_head.weight");

@@ -1,3 +1,4 @@
+import { ModelError } from "../errors.ts";
 import type { Graph, Value } from "../graph/graph.ts";
 import { product } from "../graph/ops/matmul.ts";
 
@@ -70,7 +71,7 @@ export class LoraInputs {
       this.values.push(value);
       return value;
     };
-    const pair = {
+    const pair: LoraPair = {
       a: input(names.a, [rank, inputs]),
       b: input(names.b, [out, rank]),
       scale,
@@ -86,4 +87,40 @@ export interface LoraInputOptions {
   readonly scale: number;
   readonly targets: LoraTargets;
   readonly drop?: (x: Value, scope: string) => Value;
+}
+
+/** What an adapter's pair must fit: the sizes of A and B. */
+export interface LoraSizes {
+  /** [rank, in] */
+  readonly a: readonly number[];
+  /** [out, rank] */
+  readonly b: readonly number[];
+}
+
+/**
+ * Inputs for the pairs of an adapter that is there, of any rank; B holds the scale already.
+ * @param sizes  by the scope of the linear weight
+ * @throws ModelError "weight-shape" for a pair that does not fit its weight
+ */
+export function fittingPairs(graph: Graph, sizes: ReadonlyMap<string, LoraSizes>, source: string): LoraSource {
+  const known = new Map<string, LoraPair>();
+  return (scope, out, inputs) => {
+    const size = sizes.get(scope);
+    if (!size) return null;
+    if (size.a[1] !== inputs || size.b[0] !== out) {
+      throw new ModelError(
+        "weight-shape",
+        `${source}: A [${size.a}] and B [${size.b}] do not fit "${scope}", which is [${out}, ${inputs}]. The adapter is for another model.`,
+      );
+    }
+    const names = loraNames(scope);
+    const pair = known.get(scope) ?? {
+      a: graph.input(names.a, "float32", [`rank.${scope}`, inputs]),
+      b: graph.input(names.b, "float32", [out, `rank.${scope}`]),
+      scale: 1,
+      drop: (x: Value) => x,
+    };
+    known.set(scope, pair);
+    return pair;
+  };
 }

@@ -55,6 +55,7 @@ export const opt: Architecture = {
     const width = embeddingWidth(config);
     return width === config.hiddenSize ? normed : linear(decoder.at("project_out"), normed, width);
   },
+  nextToken: (weights, embedding, config) => linear(weights.at("decoder.embed_tokens"), embedding, config.vocabSize),
 };
 
 const embeddingWidth = (config: DecoderConfig): number =>

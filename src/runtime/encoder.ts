@@ -8,6 +8,14 @@ export interface PrefixCache {
   readonly feeds: Readonly<Record<string, Tensor>>;
 }
 
+/** What some graphs must know of a sequence besides its tokens; places count from the first id that is run. */
+export interface TokenPlaces {
+  /** Share of each token in the embedding, from `start` on; for a graph that pools tokens. */
+  readonly pool?: { readonly start: number; readonly weights: readonly number[] };
+  /** The token that is overwritten by the last one's state; for a graph that moves tokens. */
+  readonly placeholder?: number;
+}
+
 /** An adapter's tensors by the names of the graph's inputs. */
 export type AdapterFeeds = Readonly<Record<string, Tensor>>;
 
@@ -16,10 +24,12 @@ export class Encoder {
   readonly #session: Session;
   readonly #graph: InferenceGraph;
   readonly #empty: PrefixCache;
+  readonly #adapter: AdapterFeeds;
 
-  private constructor(session: Session, graph: InferenceGraph) {
+  private constructor(session: Session, graph: InferenceGraph, adapter: AdapterFeeds = {}) {
     this.#session = session;
     this.#graph = graph;
+    this.#adapter = adapter;
     this.#empty = { length: 0, feeds: pastFeeds(graph, () => emptyPast(graph)) };
   }
 
@@ -27,24 +37,52 @@ export class Encoder {
     return new Encoder(await Session.create(graph.graph, options), graph);
   }
 
+  /** The same session with an adapter's tensors fed to every run; for a graph with adapters. */
+  adapted(adapter: AdapterFeeds): Encoder {
+    return new Encoder(this.#session, this.#graph, adapter);
+  }
+
+  get inputNames(): ReadonlySet<string> {
+    return new Set(this.#graph.graph.inputs.map(({ name }) => name));
+  }
+
+  /** Numbers of an embedding. */
+  get width(): number {
+    return Number(this.#graph.graph.outputs.find(({ name }) => name === graphNames.embedding)!.shape[1]);
+  }
+
   /**
    * Embeddings of the last token of every sequence.
    * @param sequences  token ids, none empty; with a prefix only the ids after it
-   * @param adapter  for a graph with adapters; the one that the prefix was run with
+   * @param places     of each sequence, for graphs that need them
    * @returns [batch][hiddenSize]
    * @throws ModelError "nan-output" when a vector holds a NaN or an infinity
    */
   async run(
     sequences: readonly ArrayLike<number>[],
     prefix: PrefixCache = this.#empty,
-    adapter: AdapterFeeds = {},
+    places: readonly TokenPlaces[] = [],
   ): Promise<Float32Array[]> {
-    const feeds = { ...layoutFeeds(sequences, prefix.length), ...prefix.feeds, ...adapter };
-    const { [graphNames.embedding]: embedding } = await this.#session.run(feeds, [graphNames.embedding]);
-    const states = embedding!.data as Float32Array;
-    checkFinite(states);
-    const width = states.length / sequences.length;
-    return sequences.map((_, row) => states.slice(row * width, (row + 1) * width));
+    const rows = await this.read(sequences, [graphNames.embedding], prefix, places);
+    return rows.map(([state]) => state!);
+  }
+
+  /** The same for several states of each sequence: the embedding, or those of layers that the graph reads too. [batch][names][hiddenSize] */
+  async read(
+    sequences: readonly ArrayLike<number>[],
+    names: readonly string[],
+    prefix: PrefixCache = this.#empty,
+    places: readonly TokenPlaces[] = [],
+  ): Promise<Float32Array[][]> {
+    const outputs = await this.outputs(sequences, names, prefix, places);
+    for (const states of outputs.values()) checkFinite(states);
+    return sequences.map((_, row) =>
+      names.map((name) => {
+        const states = outputs.get(name)!;
+        const width = states.length / sequences.length;
+        return states.slice(row * width, (row + 1) * width);
+      }),
+    );
   }
 
   /** Any outputs of the graph, as they come; `sequences` and `prefix` as in `run`. */
@@ -52,27 +90,31 @@ export class Encoder {
     sequences: readonly ArrayLike<number>[],
     names: readonly string[],
     prefix: PrefixCache = this.#empty,
+    places: readonly TokenPlaces[] = [],
   ): Promise<ReadonlyMap<string, Float32Array>> {
-    const outputs = await this.#session.run({ ...layoutFeeds(sequences, prefix.length), ...prefix.feeds }, names);
+    const feeds = {
+      ...layoutFeeds(sequences, prefix.length),
+      ...placeFeeds(this.#graph, sequences, places),
+      ...prefix.feeds,
+      ...this.#adapter,
+    };
+    const outputs = await this.#session.run(feeds, names);
     return new Map(names.map((name) => [name, outputs[name]!.data as Float32Array]));
   }
 
   /** Keys and values of `ids`, to be put in front of any sequence. */
-  async cachePrefix(ids: readonly number[], adapter: AdapterFeeds = {}): Promise<PrefixCache> {
+  async cachePrefix(ids: readonly number[]): Promise<PrefixCache> {
     if (ids.length === 0) return this.#empty;
     if (this.#graph.layers === 0) return { length: ids.length, feeds: {} };
     const names = Array.from({ length: this.#graph.layers }, (_, i) => [
       graphNames.presentKey(i),
       graphNames.presentValue(i),
     ]);
-    const outputs = await this.#session.run(
-      { ...layoutFeeds([ids], 0), ...this.#empty.feeds, ...adapter },
-      names.flat(),
-    );
+    const outputs = await this.outputs([ids], names.flat(), this.#empty);
     const shape = [this.#graph.numKeyValueHeads, ids.length, this.#graph.headDim];
     const feeds = pastFeeds(this.#graph, (i, part) => {
-      const present = outputs[part === "key" ? graphNames.presentKey(i) : graphNames.presentValue(i)]!;
-      return new Tensor("float32", present.data as Float32Array, shape);
+      const present = outputs.get(part === "key" ? graphNames.presentKey(i) : graphNames.presentValue(i))!;
+      return new Tensor("float32", present, shape);
     });
     return { length: ids.length, feeds };
   }
@@ -123,6 +165,28 @@ export function layoutFeeds(sequences: readonly ArrayLike<number>[], pastLength:
     [graphNames.gridIndex]: int64(gridIndex, [sequences.length, length]),
     [graphNames.tokenCell]: int64(tokenCell, [tokens]),
     [graphNames.lastToken]: int64(lastToken, [sequences.length]),
+  };
+}
+
+/** By default the last token is read and every token stays what it is. */
+function placeFeeds(
+  { poolsTokens, movesTokens }: InferenceGraph,
+  sequences: readonly ArrayLike<number>[],
+  places: readonly TokenPlaces[],
+): Record<string, Tensor> {
+  const tokens = sequences.reduce((sum, ids) => sum + ids.length, 0);
+  const weights = new Float32Array(poolsTokens ? sequences.length * tokens : 0);
+  const sources = BigInt64Array.from({ length: movesTokens ? tokens : 0 }, (_, token) => BigInt(token));
+  let first = 0;
+  sequences.forEach(({ length }, row) => {
+    const { pool = { start: length - 1, weights: [1] }, placeholder } = places[row] ?? {};
+    if (poolsTokens) weights.set(pool.weights, row * tokens + first + pool.start);
+    if (movesTokens && placeholder !== undefined) sources[first + placeholder] = BigInt(first + length - 1);
+    first += length;
+  });
+  return {
+    ...(poolsTokens ? { [graphNames.poolWeights]: new Tensor("float32", weights, [sequences.length, tokens]) } : {}),
+    ...(movesTokens ? { [graphNames.sourceToken]: new Tensor("int64", sources, [tokens]) } : {}),
   };
 }
 

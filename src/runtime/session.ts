@@ -12,6 +12,11 @@ export interface SessionOptions {
   readonly device?: Device;
   /** Threads of one operator; the runtime's choice (one for each physical core) by default. */
   readonly threads?: number;
+  /**
+   * Whether threads without work wait busily, which is quicker where the machine is idle else and slower where it is not; true
+   * by default.
+   */
+  readonly spins?: boolean;
 }
 
 /** A graph that is ready to run: the only door to the runtime. */
@@ -36,7 +41,12 @@ export class Session {
         graphOptimizationLevel: "all",
         logSeverityLevel: 3,
         ...(options.threads ? { intraOpNumThreads: options.threads } : {}),
-        extra: { session: { ...(folder ? { model_external_initializers_file_folder_path: folder } : {}) } },
+        extra: {
+          session: {
+            ...(folder ? { model_external_initializers_file_folder_path: folder } : {}),
+            ...(options.spins === false ? { intra_op: { allow_spinning: "0" } } : {}),
+          },
+        },
       });
       return new Session(inner);
     } catch (error) {

@@ -3,8 +3,11 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { InputError } from "../errors.ts";
 import { cleanUp, cleanUpSteps } from "./clean-up.ts";
-import { encodePrompt, sharedPrefix, startsWith } from "./prompt.ts";
-import { completeRecipe, type PromptParts, promptParts, templates } from "./recipe.ts";
+import { completeRecipe } from "./complete-recipe.ts";
+import { encodePrompt, sentenceSpan, sharedPrefix, startsWith } from "./prompt.ts";
+import { fillParts, type PromptParts, promptParts } from "./prompt-parts.ts";
+import type { RecipeOptions } from "./recipe.ts";
+import { templates } from "./templates.ts";
 import { loadTokenizer, type Tokenizer } from "./tokenizer.ts";
 
 const fixtures = new URL("../../test/fixtures/tokenizers/", import.meta.url).pathname;
@@ -17,10 +20,11 @@ const tokenizers: [string, Tokenizer][] = [
 
 const known = { model: "m", precision: "float32" } as const;
 const jockey = { sentence: "A jockey riding a horse.", word: "Equestrian" };
-const plain = promptParts(completeRecipe({}, known));
+const partsOf = (recipe: RecipeOptions): PromptParts[] => promptParts(completeRecipe(recipe, known));
+const plain = partsOf({})[0]!;
 const recipes: PromptParts[] = [
   plain,
-  promptParts(completeRecipe({ demonstrations: [jockey] }, known)),
+  ...partsOf({ demonstrations: [jockey] }),
   ...[
     "{text}",
     "{text} .",
@@ -30,8 +34,10 @@ const recipes: PromptParts[] = [
     "Text:  {text}",
     "词:{text}",
     "a{text}",
-  ].map((template) => promptParts(completeRecipe({ template }, known))),
-  ...Object.keys(templates).map((template) => promptParts(completeRecipe({ template }, known))),
+    "Document:{text}\nDocument again:{text}",
+    '"{text}" or "{text}"',
+  ].flatMap((template) => partsOf({ template })),
+  ...Object.keys(templates).flatMap((template) => partsOf({ template })),
 ];
 
 const sentence = fc.oneof(
@@ -45,9 +51,9 @@ describe.each(tokenizers)("prompts of %s", (_, tokenizer) => {
   test("have exactly the ids of their whole text", () => {
     fc.assert(
       fc.property(sentence, fc.constantFrom(...recipes), (text, parts) => {
-        fc.pre(tokenizer.bosIds.length > 0 || parts.prefix + text + parts.suffix !== "");
+        fc.pre(tokenizer.bosIds.length > 0 || fillParts(parts, text) !== "");
         const encoded = encodePrompt(tokenizer, parts, text, options);
-        const whole = tokenizer.encode(parts.prefix + cleanUp(text, []) + parts.suffix);
+        const whole = tokenizer.encode(fillParts(parts, cleanUp(text, [])));
         expect(encoded).toEqual({ ids: whole, truncatedTokens: 0 });
       }),
     );
@@ -57,7 +63,7 @@ describe.each(tokenizers)("prompts of %s", (_, tokenizer) => {
     const shared = new Map(recipes.map((parts) => [parts, sharedPrefix(tokenizer, parts)]));
     fc.assert(
       fc.property(sentence, fc.constantFrom(...recipes), (text, parts) => {
-        fc.pre(tokenizer.bosIds.length > 0 || parts.prefix + text + parts.suffix !== "");
+        fc.pre(tokenizer.bosIds.length > 0 || fillParts(parts, text) !== "");
         const { ids } = encodePrompt(tokenizer, parts, text, options);
         const prefix = shared.get(parts)!;
         if (ids.length === prefix.length) expect(ids).toEqual(prefix);
@@ -151,15 +157,62 @@ describe.skipIf(!existsSync(golden))(`prompts of ${golden} (skipped where it is 
   test.each(cases.map((one) => [one.template, one.text, one.prompt]))("%s: %j", (template, text, prompt) => {
     const demonstrations = template === "eol+demonstration" ? [jockey] : [];
     const recipe = completeRecipe({ demonstrations }, known);
-    const { prefix, suffix } = promptParts(recipe);
-    expect(prefix + cleanUp(text, recipe.cleanUp) + suffix).toBe(prompt);
+    const [parts] = promptParts(recipe);
+    expect(fillParts(parts!, cleanUp(text, recipe.cleanUp))).toBe(prompt);
   });
 });
 
 test("an empty text in a template without words is refused where the model adds no token of its own either", () => {
-  const bare = promptParts(completeRecipe({ template: "{text}" }, known));
+  const [bare] = partsOf({ template: "{text}" }) as [PromptParts];
   const [[, smollm], , [, llama]] = tokenizers as [[string, Tokenizer], [string, Tokenizer], [string, Tokenizer]];
   const options = { maxTokens: 100, truncate: false, index: 3 };
   expect(() => encodePrompt(smollm, bare, "", options)).toThrow(/^input\[3\]: no token: the text is empty/);
   expect(encodePrompt(llama, bare, "", options).ids).toEqual(llama.bosIds);
+});
+
+describe.each(tokenizers)("the sentence's tokens in a prompt of %s", (_, tokenizer) => {
+  const spanOf = (parts: PromptParts, text: string): string => {
+    const prompt = encodePrompt(tokenizer, parts, text, options);
+    return tokenizer.decode(prompt.ids.slice(...sentenceSpan(tokenizer, parts, text, prompt))).trim();
+  };
+
+  test.each(['This sentence : "{text}" means in one word:"', "Document:{text}\nDocument again:{text}", "{text}"])(
+    "in %j hold the sentence and no word of the template",
+    (template) => {
+      const [parts] = partsOf({ template, demonstrations: [jockey] }) as [PromptParts];
+      for (const text of ["A man rides.", "means", "Document again", "naïve 😀"]) {
+        expect(spanOf(parts, text).replaceAll(/[:"]/g, "").trim()).toBe(text);
+      }
+    },
+  );
+
+  test("are the last token where there is no sentence", () => {
+    const prompt = encodePrompt(tokenizer, plain, "", options);
+    expect(sentenceSpan(tokenizer, plain, "", prompt)).toEqual([prompt.ids.length - 1, prompt.ids.length]);
+  });
+});
+
+describe.each(tokenizers)("a prompt with a placeholder, of %s", (_, tokenizer) => {
+  const recipe = { template: 'This sentence : {placeholder} "{text}" means in one word:"' };
+  const tokenPrepending = { fromLayer: 1, toLayer: 7 };
+  const [parts] = partsOf({ ...recipe, tokenPrepending, demonstrations: [jockey] }) as [PromptParts];
+  const prompt = encodePrompt(tokenizer, parts, "A man rides.", options);
+
+  test("has one token for it, between the words of the template", () => {
+    const place = prompt.placeholder!;
+    const front = 'This sentence : "A jockey riding a horse." means in one word:"Equestrian".This sentence :';
+    expect(prompt.ids.slice(0, place)).toEqual(tokenizer.encode(front));
+    const rest = tokenizer.encode(' "A man rides." means in one word:"').slice(tokenizer.bosIds.length);
+    expect(prompt.ids.slice(place + 1)).toEqual(rest);
+  });
+
+  test("shares with every other what stands before the placeholder", () => {
+    expect(sharedPrefix(tokenizer, parts)).toEqual(prompt.ids.slice(0, prompt.placeholder));
+  });
+
+  test("has its sentence behind it", () => {
+    const [start, end] = sentenceSpan(tokenizer, parts, "A man rides.", prompt);
+    expect(start).toBeGreaterThan(prompt.placeholder!);
+    expect(tokenizer.decode(prompt.ids.slice(start, end))).toContain("A man rides");
+  });
 });

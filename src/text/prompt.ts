@@ -1,6 +1,6 @@
 import { InputError } from "../errors.ts";
 import { toWellFormed } from "./clean-up.ts";
-import type { PromptParts } from "./recipe.ts";
+import { fillParts, type PromptParts } from "./prompt-parts.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 export interface EncodePromptOptions {
@@ -15,6 +15,8 @@ export interface EncodePromptOptions {
 export interface EncodedPrompt {
   /** Exactly the ids of the whole prompt's text, the model's own first token included. */
   readonly ids: number[];
+  /** Place of the placeholder's token, which stands for no text; only with Token Prepending. */
+  readonly placeholder?: number;
   /** Tokens that were cut from the sentence. */
   readonly truncatedTokens: number;
 }
@@ -31,7 +33,8 @@ export function encodePrompt(
   options: EncodePromptOptions,
 ): EncodedPrompt {
   const sentence = toWellFormed(text);
-  const encode = (inner: string): number[] => tokenizer.encode(parts.prefix + inner + parts.suffix);
+  const encode = (inner: string): number[] => encodeParts(tokenizer, parts, inner);
+  const place = placeholderOf(tokenizer, parts);
   const ids = encode(sentence);
   const { maxTokens } = options;
   if (ids.length === 0) {
@@ -41,11 +44,45 @@ export function encodePrompt(
         "Leave it out, or use a template with words.",
     );
   }
-  if (ids.length <= maxTokens) return { ids, truncatedTokens: 0 };
+  if (ids.length <= maxTokens) return { ids, truncatedTokens: 0, ...place };
   const templateTokens = encode("").length;
   if (!options.truncate || templateTokens > maxTokens) throw tooLong(ids.length, templateTokens, options);
   const shortened = encode(longestStart(sentence, (start) => encode(start).length <= maxTokens));
-  return { ids: shortened, truncatedTokens: ids.length - shortened.length };
+  return { ids: shortened, truncatedTokens: ids.length - shortened.length, ...place };
+}
+
+/** Any token does for the placeholder: its state is overwritten before a layer reads it, but for those before fromLayer. */
+const placeholderId = 0;
+
+function encodeParts(tokenizer: Tokenizer, parts: PromptParts, sentence: string): number[] {
+  const ids = tokenizer.encode(fillParts(parts, sentence));
+  if (parts.beforePlaceholder === undefined) return ids;
+  return [...tokenizer.encode(parts.beforePlaceholder), placeholderId, ...ids.slice(tokenizer.bosIds.length)];
+}
+
+const placeholderOf = (tokenizer: Tokenizer, { beforePlaceholder }: PromptParts): { readonly placeholder?: number } =>
+  beforePlaceholder === undefined ? {} : { placeholder: tokenizer.encode(beforePlaceholder).length };
+
+/**
+ * Where the sentence, or its last copy, lies in a prompt's tokens: those that are neither of the text before it nor of the
+ * text behind it. A token that holds both is the sentence's; where there is none left, the last token.
+ * @returns start and end, exclusive
+ */
+export function sentenceSpan(
+  tokenizer: Tokenizer,
+  parts: PromptParts,
+  text: string,
+  { ids, placeholder }: EncodedPrompt,
+): readonly [number, number] {
+  const sentence = toWellFormed(text);
+  if (sentence === "") return [ids.length - 1, ids.length];
+  const own = placeholder === undefined ? ids : [...tokenizer.bosIds, ...ids.slice(placeholder + 1)];
+  const before = parts.prefix + (parts.echo === undefined ? "" : sentence + parts.echo);
+  const start = common(own, tokenizer.encode(before)).length;
+  const behind = tokenizer.encode(parts.suffix).slice(tokenizer.bosIds.length);
+  const end = own.length - common(own.toReversed(), behind.toReversed()).length;
+  const shift = ids.length - own.length;
+  return start < end ? [start + shift, end + shift] : [ids.length - 1, ids.length];
 }
 
 function tooLong(tokens: number, templateTokens: number, { maxTokens, index }: EncodePromptOptions): InputError {
@@ -111,10 +148,12 @@ const joiners = [
  * the template's last word to what follows, ` "` and `)` to ` ")`, but not what lies before white space; so these are the
  * tokens before the last white space, where all of `joiners` leave them as they are.
  */
-export function sharedPrefix(tokenizer: Tokenizer, { prefix, suffix }: PromptParts): number[] {
+export function sharedPrefix(tokenizer: Tokenizer, parts: PromptParts): number[] {
+  const { prefix } = parts;
+  if (parts.beforePlaceholder !== undefined) return tokenizer.encode(parts.beforePlaceholder);
   const settled = tokenizer.encode(prefix.replace(/\s*\S*$/, ""));
   return ["", ...joiners].reduce(
-    (shared, joiner) => common(shared, tokenizer.encode(prefix + joiner + suffix)),
+    (shared, joiner) => common(shared, tokenizer.encode(fillParts(parts, joiner))),
     settled,
   );
 }

@@ -1,16 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { InputError } from "../errors.ts";
-import {
-  completeRecipe,
-  defaultTemplate,
-  promptParts,
-  type Recipe,
-  type RecipeOptions,
-  readRecipe,
-  recipeId,
-  templates,
-} from "./recipe.ts";
+import { completeRecipe, differingModel } from "./complete-recipe.ts";
+import { fillParts, promptParts } from "./prompt-parts.ts";
+import { type Recipe, type RecipeOptions, recipeId } from "./recipe.ts";
+import { readRecipe } from "./recipe-fields.ts";
+import { defaultTemplate, templates } from "./templates.ts";
 
 const known = { model: "sha256:abc", precision: "stored" } as const;
 const jockey = { sentence: "A jockey riding a horse", word: "Equestrian" };
@@ -52,10 +47,25 @@ describe("a complete recipe", () => {
     expect(completeRecipe(read, known)).toEqual(recipe);
   });
 
-  test("is refused for another model", () => {
-    const error = refusal(() => completeRecipe({ model: "sha256:other" }, known));
-    expect(error.code).toBe("bad-recipe");
-    expect(error.message).toMatch(/sha256:other.*sha256:abc/);
+  test("names the loaded model, and the one it was made for can be told", () => {
+    expect(completeRecipe({ model: "sha256:other" }, known).model).toBe("sha256:abc");
+    expect(differingModel({ model: "sha256:other" }, "sha256:abc")).toBe("sha256:other");
+    expect(differingModel({ model: "sha256:abc" }, "sha256:abc")).toBeNull();
+    expect(differingModel({}, "sha256:abc")).toBeNull();
+  });
+
+  test("leaves out fields that say nothing, so that the id stays", () => {
+    const plain = { pooling: "lastToken", subtractTemplate: 0, template: [defaultTemplate] } as const;
+    expect(completeRecipe(plain, known)).toEqual(completeRecipe({}, known));
+  });
+
+  test("has a placeholder and Token Prepending together, up to the layer that is read", () => {
+    const template = "{placeholder}{text}";
+    const tokenPrepending = { fromLayer: 1, toLayer: 7 };
+    expect(refusal(() => completeRecipe({ template }, known)).code).toBe("bad-template");
+    expect(refusal(() => completeRecipe({ tokenPrepending }, known)).code).toBe("bad-template");
+    expect(refusal(() => completeRecipe({ template, tokenPrepending, layer: 6 }, known)).code).toBe("bad-recipe");
+    expect(completeRecipe({ template, tokenPrepending, layer: 7 }, known)).toMatchObject({ tokenPrepending });
   });
 });
 
@@ -77,17 +87,26 @@ describe("a recipe from outside", () => {
     ["a demonstration with a field too many", { demonstrations: [{ ...jockey, weight: 1 }] }],
     ["a precision we do not have", { precision: "int3" }],
     ["an adapter", { adapter: "lora" }],
+    ["a pooling we do not have", { pooling: "max" }],
+    ["Token Prepending that ends before it begins", { tokenPrepending: { fromLayer: 7, toLayer: 7 } }],
+    ["a whitening without a mean", { whitening: { directions: "", scales: [] } }],
+    ["an empty list of templates", { template: [] }],
     ["a field named __proto__", JSON.parse('{"__proto__": 1}')],
   ])("is refused: %s", (_, json) => expect(refusal(() => readRecipe(json, "r.json")).code).toBe("bad-recipe"));
 
-  test.each(["", "no slot", "{text} and {text}", "{ text }", "toString"])(
-    "is refused with the template %j",
-    (template) => {
-      const error = refusal(() => readRecipe({ template }, "--recipe"));
-      expect(error.code).toBe("bad-template");
-      expect(error.message).toContain("eol");
-    },
-  );
+  test.each([
+    "",
+    "no slot",
+    "{text}{text}{text}",
+    "{ text }",
+    "toString",
+    "{text}{placeholder}",
+    ["{text}", "no slot"],
+  ])("is refused with the template %j", (template) => {
+    const error = refusal(() => readRecipe({ template }, "--recipe"));
+    expect(error.code).toBe("bad-template");
+    expect(error.message).toContain("eol");
+  });
 
   test.each([
     ["long", JSON.stringify("x".repeat(1e6)), /^r\.json: the template "x{199}… has 0 \{text\} slots/],
@@ -139,26 +158,43 @@ describe("the id of a recipe", () => {
     { normalize: true },
     { precision: "float32" },
     { adapter: "sha256:lora" },
+    { pooling: "mean" },
+    { template: ["{text}", "a {text}"] },
+    { subtractTemplate: 0.5 },
+    { tokenPrepending: { fromLayer: 1, toLayer: 2 } },
+    { whitening: { mean: "AAAAAA==", directions: "", scales: [] } },
   ])("is another with %j", (change) => expect(recipeId({ ...recipe, ...change })).not.toBe(recipeId(recipe)));
 });
 
 describe("the parts of a prompt", () => {
   test("are what stands before and after the sentence", () => {
-    expect(promptParts(completeRecipe({}, known))).toEqual({
-      prefix: 'This sentence : "',
-      suffix: '" means in one word:"',
-    });
+    expect(promptParts(completeRecipe({}, known))).toEqual([
+      { prefix: 'This sentence : "', suffix: '" means in one word:"' },
+    ]);
   });
 
   test("begin with the demonstrations, cleaned and answered as in the reference", () => {
-    const { prefix, suffix } = promptParts(completeRecipe({ demonstrations: [jockey] }, known));
-    expect(`${prefix}A man.${suffix}`).toBe(
+    const [parts] = promptParts(completeRecipe({ demonstrations: [jockey] }, known));
+    expect(fillParts(parts!, "A man.")).toBe(
       'This sentence : "A jockey riding a horse." means in one word:"Equestrian".This sentence : "A man." means in one word:"',
     );
   });
 
   test("keep a slot that a demonstration spells, and marks that a replacement would read", () => {
     const recipe = completeRecipe({ demonstrations: [{ sentence: "{text} $& $1", word: "$$" }], cleanUp: [] }, known);
-    expect(promptParts(recipe).prefix).toBe('This sentence : "{text} $& $1" means in one word:"$$".This sentence : "');
+    expect(promptParts(recipe)[0]!.prefix).toBe(
+      'This sentence : "{text} $& $1" means in one word:"$$".This sentence : "',
+    );
+  });
+
+  test("hold the sentence twice where the template echoes it, in a demonstration too", () => {
+    const template = "A:{text} B:{text}";
+    const [parts] = promptParts(completeRecipe({ template, demonstrations: [jockey], cleanUp: [] }, known));
+    expect(fillParts(parts!, "x")).toBe("A:A jockey riding a horse B:A jockey riding a horseEquestrian.A:x B:x");
+  });
+
+  test("are those of each template of several", () => {
+    const parts = promptParts(completeRecipe({ template: ["a{text}b", "c{text}d"] }, known));
+    expect(parts.map((one) => fillParts(one, "x"))).toEqual(["axb", "cxd"]);
   });
 });

@@ -208,12 +208,13 @@ test.skipIf(!existsSync(golden))(
   async () => {
     const { cases } = JSON.parse(readFileSync(join(golden, "smollm2-135m.json"), "utf8"));
     const { cleanUp, cleanUpSteps } = await import("./clean-up.ts");
-    const { promptParts, templates } = await import("./recipe.ts");
+    const { fillParts, promptParts } = await import("./prompt-parts.ts");
+    const { templates } = await import("./templates.ts");
     const demonstration = { sentence: "A jockey riding a horse", word: "Equestrian" };
     for (const { text, template, prompt } of cases) {
       const demonstrations = template === "eol" ? [] : [demonstration];
-      const { prefix, suffix } = promptParts({ template: templates.eol!, demonstrations, cleanUp: cleanUpSteps });
-      expect(prefix + cleanUp(text, cleanUpSteps) + suffix).toBe(prompt);
+      const [parts] = promptParts({ template: templates.eol!, demonstrations, cleanUp: cleanUpSteps });
+      expect(fillParts(parts!, cleanUp(text, cleanUpSteps))).toBe(prompt);
     }
   },
 );

@@ -37,18 +37,17 @@ export class DevScore {
 
   /** @returns Spearman's correlation, in [-1, 1] */
   async score(parameters: FlatTensors): Promise<number> {
-    const adapter = parameterFeeds(parameters);
-    const prefix = await this.#encoder.cachePrefix(this.#prompts.prefix, adapter);
+    const encoder = this.#encoder.adapted(parameterFeeds(parameters));
+    const prefix = await encoder.cachePrefix(this.#prompts.prefix);
     const pairs = this.#set.subsets.flatMap((subset) => subset.pairs);
     const texts = [...new Set(pairs.flatMap(({ sentence1, sentence2 }) => [sentence1, sentence2]))];
     const ids = texts.map((text) => this.#prompts.encode(text));
     const vectors = new Map<string, Float32Array>();
     const lengths = ids.map((sequence) => sequence.length);
     for (const batch of planBatches(lengths, { maxBatchTokens })) {
-      const rows = await this.#encoder.run(
+      const rows = await encoder.run(
         batch.map((i) => ids[i]!),
         prefix,
-        adapter,
       );
       batch.forEach((i, row) => {
         vectors.set(texts[i]!, rows[row]!);

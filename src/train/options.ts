@@ -67,13 +67,32 @@ export const trainDefaults = {
   cacheDir: null,
 } as const satisfies Partial<TrainOptions>;
 
-/** Options that say how, not what: changing them does not make another run. */
-const incidental = ["output", "resume", "microBatchTokens", "evalEvery", "device", "threads", "offline", "cacheDir"];
+/** Options that make a run take other steps; the data are in it by their contents. */
+const essential = [
+  "recipe",
+  "rank",
+  "alpha",
+  "dropout",
+  "targets",
+  "temperature",
+  "batchSize",
+  "maxSentenceTokens",
+  "learningRate",
+  "warmupSteps",
+  "epochs",
+  "maxSteps",
+  "maxGradNorm",
+  "seed",
+] as const satisfies readonly (keyof TrainOptions)[];
 
-/** Names the run: two with equal fingerprints take the same steps. */
+/**
+ * Names the run: two with equal fingerprints take the same steps. An option that has its default is not in the name, so that
+ * a new one does not end the runs there are.
+ */
 export function fingerprint(options: TrainOptions, weights: string, dataDigest: string): string {
-  const what = Object.entries(options).filter(([key]) => !incidental.includes(key) && key !== "data");
-  const text = JSON.stringify([Object.fromEntries(what.sort(([a], [b]) => (a < b ? -1 : 1))), weights, dataDigest]);
+  const named = essential.map((key) => [key, JSON.stringify(options[key])] as const);
+  const unusual = named.filter(([key, value]) => value !== JSON.stringify(trainDefaults[key]));
+  const text = JSON.stringify([unusual, weights, dataDigest]);
   return createHash("sha256").update(text).digest("hex").slice(0, 16);
 }
 

@@ -1,5 +1,7 @@
 import { elementCount, type FloatTensor } from "../files/float-tensors.ts";
+import type { DecoderConfig } from "../models/config.ts";
 import type { LoraTensor } from "../models/lora.ts";
+import { isReordered, reorderHeads } from "../models/rope-order.ts";
 import { Random } from "./random.ts";
 
 /** All tensors of an adapter, or their gradients, as one flat array with a view for each. */
@@ -23,10 +25,6 @@ export class FlatTensors {
   view(name: string): Float32Array {
     return this.#views.get(name)!;
   }
-
-  floatTensors(): FloatTensor[] {
-    return this.tensors.map(({ name, shape }) => ({ name, shape, values: this.view(name) }));
-  }
 }
 
 /** PEFT's start: A uniform in ±1/√in (Kaiming with a = √5), B zero, so that an untrained adapter does nothing. */
@@ -40,4 +38,14 @@ export function initialParameters(tensors: readonly LoraTensor[], seed: number):
     for (let i = 0; i < view.length; i++) view[i] = (2 * random.next() - 1) * bound;
   }
   return parameters;
+}
+
+/** Tensors as an adapter file has them: rows of rotated heads in transformers' order, whatever the base's file. */
+export function exchangeTensors(parameters: FlatTensors, config: DecoderConfig): FloatTensor[] {
+  return parameters.tensors.map(({ name, shape }) => {
+    const values = parameters.view(name);
+    const scope = name.replace(/\.lora_B\.weight$/, "");
+    if (!isReordered(scope, config)) return { name, shape, values };
+    return { name, shape, values: reorderHeads(values, shape[0], config.headDim, "hf") };
+  });
 }

@@ -1,7 +1,8 @@
-import { ModelError } from "../errors.ts";
+import { InputError, ModelError } from "../errors.ts";
 import { cleanUp } from "../text/clean-up.ts";
 import { encodePrompt, sharedPrefix, startsWith } from "../text/prompt.ts";
-import { promptParts, type Recipe } from "../text/recipe.ts";
+import { fillParts, type PromptParts, promptParts } from "../text/prompt-parts.ts";
+import type { Recipe } from "../text/recipe.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 
 /** Token ids of texts in a recipe's template, without the tokens that all of them begin with. */
@@ -10,15 +11,27 @@ export interface PromptEncoder {
   encode(text: string): readonly number[];
 }
 
+type TrainableRecipe = Pick<Recipe, "template" | "demonstrations" | "cleanUp" | "pooling" | "tokenPrepending">;
+
+/** Training reads the last token of one prompt. */
+function trainedParts(recipe: TrainableRecipe): PromptParts {
+  const [parts, another] = promptParts(recipe);
+  if (parts && !another && recipe.pooling === undefined && recipe.tokenPrepending === undefined) return parts;
+  throw new InputError(
+    "bad-recipe",
+    "training takes a recipe with one template, without pooling and Token Prepending. Use another one.",
+  );
+}
+
 /** @param maxSentenceTokens  longer sentences are cut to it, as in the paper's training */
 export function createPromptEncoder(
   tokenizer: Tokenizer,
-  recipe: Pick<Recipe, "template" | "demonstrations" | "cleanUp">,
+  recipe: TrainableRecipe,
   maxSentenceTokens: number,
 ): PromptEncoder {
-  const parts = promptParts(recipe);
+  const parts = trainedParts(recipe);
   const shared = sharedPrefix(tokenizer, parts);
-  const maxTokens = tokenizer.encode(parts.prefix + parts.suffix).length + maxSentenceTokens;
+  const maxTokens = tokenizer.encode(fillParts(parts, "")).length + maxSentenceTokens;
   const encode = (text: string): number[] =>
     encodePrompt(tokenizer, parts, cleanUp(text, recipe.cleanUp), { maxTokens, truncate: true, index: 0 }).ids;
   return {

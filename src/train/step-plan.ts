@@ -11,25 +11,33 @@ import { Random, shuffledIndex } from "./random.ts";
  */
 export function planEpoch(examples: readonly Example[], batchSize: number, seed: number): number[][] {
   const steps: number[][] = [];
-  let waiting: number[] = [];
-  let step: number[] = [];
-  let texts = new Set<string>();
-  const take = (i: number): boolean => {
-    const { anchor, positive } = examples[i]!;
-    if (texts.has(anchor) || texts.has(positive)) return false;
-    texts.add(anchor).add(positive);
-    step.push(i);
-    if (step.length < batchSize) return true;
+  let left: readonly number[] = Array.from(shuffledIndex(examples.length, new Random(seed)));
+  while (left.length >= batchSize) {
+    const { step, rest } = fillStep(left, examples, batchSize);
+    if (step.length < batchSize) break;
     steps.push(step);
-    step = [];
-    texts = new Set();
-    waiting = waiting.filter((other) => !take(other));
-    return true;
-  };
-  for (const i of shuffledIndex(examples.length, new Random(seed))) if (!take(i)) waiting.push(i);
+    left = rest;
+  }
   if (steps.length > 0) return steps;
   throw new InputError(
     "bad-option",
     `${examples.length} examples do not fill a batch of ${batchSize} without a text twice. Lower the batch size.`,
   );
+}
+
+/** The first examples of `left` that fit together, and the others in their order. */
+function fillStep(left: readonly number[], examples: readonly Example[], batchSize: number) {
+  const step: number[] = [];
+  const waiting: number[] = [];
+  const texts = new Set<string>();
+  let at = 0;
+  for (; at < left.length && step.length < batchSize; at++) {
+    const { anchor, positive } = examples[left[at]!]!;
+    if (texts.has(anchor) || texts.has(positive)) waiting.push(left[at]!);
+    else {
+      texts.add(anchor).add(positive);
+      step.push(left[at]!);
+    }
+  }
+  return { step, rest: [...waiting, ...left.slice(at)] };
 }

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { writeAdapterRecipe } from "../embed/adapter-recipe.ts";
 import { InputError } from "../errors.ts";
 import { adapterWeightsName, writeAdapter } from "../models/adapter-file.ts";
 import { type BatchGradients, CachedGradients, DirectGradients, type TrainingBatch } from "./batch-gradients.ts";
@@ -9,7 +10,7 @@ import { DevScore } from "./dev-score.ts";
 import { type Example, readExamples } from "./examples.ts";
 import { AdamW, clipByGlobalNorm } from "./optimizer.ts";
 import { checkTrainOptions, fingerprint, type TrainOptions } from "./options.ts";
-import { FlatTensors, initialParameters } from "./parameters.ts";
+import { exchangeTensors, FlatTensors, initialParameters } from "./parameters.ts";
 import type { PromptEncoder } from "./prompts.ts";
 import { checkSchedule, linearSchedule } from "./schedule.ts";
 import { planEpoch } from "./step-plan.ts";
@@ -17,6 +18,8 @@ import { TrainingLog } from "./training-log.ts";
 import { openTrainingModel, type TrainingModel } from "./training-model.ts";
 
 export const checkpointName = "checkpoint.safetensors";
+/** Steps that a crash costs at most. */
+const checkpointEvery = 10;
 
 /** One step, for whoever watches. */
 export interface StepReport {
@@ -64,6 +67,7 @@ export async function train(options: TrainOptions, observer: TrainObserver = {})
   const dev = await DevScore.create(model.adapted, model.devPrompts, model.session);
   try {
     await mkdir(options.output, { recursive: true });
+    await writeAdapterRecipe(options.output, model.recipe);
     const run = fingerprint(options, model.identity, digest(examples));
     return await new Run(options, observer, model, engine, dev, run).over(steps, examples);
   } finally {
@@ -131,7 +135,10 @@ class Run {
     const done = await this.#resume();
     const log = await TrainingLog.open(this.#options.output, done);
     for (let step = done; step < steps.length; step++) {
-      if (this.#observer.signal?.aborted) throw new InputError("aborted", `stopped after ${step} steps.`);
+      if (this.#observer.signal?.aborted) {
+        await this.#writeCheckpoint(step);
+        throw new InputError("aborted", `stopped after ${step} steps; --resume goes on from there.`);
+      }
       const batch = batchOf(
         steps[step]!.map((i) => examples[i]!),
         this.#model.prompts,
@@ -139,7 +146,10 @@ class Run {
       const report = await this.#step(step, steps.length, batch);
       await log.append(report);
       this.#observer.onStep?.(report);
-      if ((step + 1) % evalEvery === 0 || step + 1 === steps.length) await log.append(await this.#evaluate(step + 1));
+      const isLast = step + 1 === steps.length;
+      const evaluation = (step + 1) % evalEvery === 0 || isLast ? await this.#evaluate(step + 1) : null;
+      if (evaluation) await log.append(evaluation);
+      if (evaluation || (step + 1) % checkpointEvery === 0) await this.#writeCheckpoint(step + 1);
     }
     return { steps: steps.length, best: this.#best! };
   }
@@ -166,20 +176,28 @@ class Run {
     return { step: step + 1, totalSteps, loss, gradNorm, learningRate, seconds, sentences: sequences.length, tokens };
   }
 
-  /** Scores, keeps the adapter if it is the best, then writes the checkpoint that says so. */
+  /** Scores, and keeps the adapter if it is the best so far. */
   async #evaluate(step: number): Promise<EvaluationReport> {
     const devSpearman = await this.#dev.score(this.#parameters);
     const isBest = this.#best === null || devSpearman > this.#best.score;
     const { output } = this.#options;
     if (isBest) {
-      await writeAdapter(output, this.#model.adapterConfig, this.#parameters.floatTensors(), "F32");
+      await writeAdapter(
+        output,
+        this.#model.adapterConfig,
+        exchangeTensors(this.#parameters, this.#model.adapted.config),
+        "F32",
+      );
       this.#best = { score: devSpearman, step };
     }
-    const state = { step, best: this.#best, fingerprint: this.#fingerprint };
-    await writeCheckpoint(join(output, checkpointName), state, this.#parameters, this.#optimizer);
     const report = { step, devSpearman, isBest };
     this.#observer.onEvaluation?.(report);
     return report;
+  }
+
+  #writeCheckpoint(step: number): Promise<void> {
+    const state = { step, best: this.#best, fingerprint: this.#fingerprint };
+    return writeCheckpoint(join(this.#options.output, checkpointName), state, this.#parameters, this.#optimizer);
   }
 }
 

@@ -5,7 +5,8 @@ import type { AdapterConfig } from "../models/adapter-file.ts";
 import { openCheckpoint } from "../models/checkpoint.ts";
 import { findArchitecture } from "../models/registry.ts";
 import type { SessionOptions } from "../runtime/session.ts";
-import { completeRecipe } from "../text/recipe.ts";
+import { completeRecipe } from "../text/complete-recipe.ts";
+import type { RecipeOptions } from "../text/recipe.ts";
 import type { TrainOptions } from "./options.ts";
 import { createPromptEncoder, type PromptEncoder } from "./prompts.ts";
 import type { AdaptedModel } from "./training-graph.ts";
@@ -18,6 +19,8 @@ export interface TrainingModel {
   /** Of the frozen weights. */
   readonly identity: string;
   readonly adapterConfig: AdapterConfig;
+  /** What the adapter is trained for, to be kept beside it. */
+  readonly recipe: RecipeOptions;
   readonly session: SessionOptions;
 }
 
@@ -41,7 +44,8 @@ export async function openTrainingModel(options: TrainOptions, signal?: AbortSig
     prompts,
     devPrompts: createPromptEncoder(tokenizer, recipe, config.maxPositions),
     identity: files.identity,
+    recipe: { template: recipe.template, cleanUp: recipe.cleanUp, demonstrations: recipe.demonstrations, layer },
     adapterConfig: { rank, alpha, dropout, targets, baseModel: files.name },
-    session: { device, ...(threads === null ? {} : { threads }) },
+    session: { device, spins: false, ...(threads === null ? {} : { threads }) },
   };
 }

@@ -54,6 +54,10 @@ const divOp = defineOp(
 /** a / b; whole numbers are divided towards zero. ONNX Div-14. */
 export const div = (a: Value, b: Value): Value => single(divOp([a, b]));
 
+const maxOp = defineOp("Max", { infer: broadcastInputs, gradient: null });
+/** The larger of a and b. ONNX Max-13. */
+export const max = (a: Value, b: Value): Value => single(maxOp([a, b]));
+
 const lessOrEqualOp = defineOp("LessOrEqual", comparison);
 /** a ≤ b, element by element. ONNX LessOrEqual-16. */
 export const lessOrEqual = (a: Value, b: Value): Value => single(lessOrEqualOp([a, b]));

@@ -1,8 +1,8 @@
 import { InternalError } from "../../errors.ts";
 import { float32Constant, type Value } from "../graph.ts";
-import { abs, add, mul } from "./elementwise.ts";
+import { add, max, mul, neg } from "./elementwise.ts";
 import { defineOp, required, single } from "./op.ts";
-import { reduceMax } from "./reduce.ts";
+import { reduceMax, reduceMin } from "./reduce.ts";
 import { expandTo, reshape, sizes } from "./shape-ops.ts";
 
 /** Rows of numbers as unsigned bytes: x = scale · (q − 128). */
@@ -27,7 +27,7 @@ export const byteZero = 128;
  */
 export function quantizeByRow(x: Value): QuantizedRows {
   const [rows] = x.shape;
-  const largest = reduceMax(abs(x), 1); // [rows]
+  const largest = max(reduceMax(x, 1), neg(reduceMin(x, 1))); // [rows]; |x| itself would be written and read again
   const smallest = float32Constant(x.graph, [1e-30], []); // a row of zeros divides by it
   const scales = add(mul(largest, float32Constant(x.graph, [1 / 127], [])), smallest);
   const zero = x.graph.constant("uint8", [1], Uint8Array.of(byteZero));

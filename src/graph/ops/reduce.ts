@@ -53,6 +53,13 @@ export function reduceMax(x: Value, axis: number): Value {
   return single(rule([x, int64Constant(x.graph, [at])], { keepdims: 0 }));
 }
 
+/** min x along `axis`, which disappears. ONNX ReduceMin-20. */
+export function reduceMin(x: Value, axis: number): Value {
+  const at = normalizeAxis(axis, x.shape.length);
+  const rule = defineOp("ReduceMin", { infer: reduced(at, false), gradient: null });
+  return single(rule([x, int64Constant(x.graph, [at])], { keepdims: 0 }));
+}
+
 /** Undoes a broadcast: sums `grad` over the dimensions that `shape` lacks or has with size 1. */
 export function sumToShape(grad: Value, shape: Shape): Value {
   let sum = grad;

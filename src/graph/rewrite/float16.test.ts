@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
-import { Graph, int64Constant } from "../graph.ts";
+import { float32Constant, Graph, int64Constant, type Value } from "../graph.ts";
 import { add, cast, cos, mul } from "../ops/elementwise.ts";
 import { rmsNormalization, softmax } from "../ops/fused.ts";
+import { matmul } from "../ops/matmul.ts";
 import { gather } from "../ops/shape-ops.ts";
 import { computeInFloat16 } from "./float16.ts";
 
@@ -41,6 +42,15 @@ test("angles of positions are computed in float32 and rounded once for all that 
   computeInFloat16(graph);
   expect(typesOf(graph, "Cos")).toEqual(["float32"]);
   expect(typesOf(graph, "Cast").filter((type) => type === "float16")).toHaveLength(1);
+});
+
+test("scores are scaled before their product, which could leave float16's range", () => {
+  const graph = new Graph();
+  const [q, k] = ["q", "k"].map((name) => graph.input(name, "float32", [4, 4])) as [Value, Value];
+  graph.output(mul(matmul(q, k), float32Constant(graph, [0.125], [])), "scores");
+  computeInFloat16(graph);
+  const order = graph.nodes.map(({ type }) => type).filter((type) => type !== "Cast");
+  expect(order).toEqual(["Mul", "MatMul", "Identity"]);
 });
 
 test("a widened float16 weight is used as it lies in its file, without a cast", () => {

@@ -1,6 +1,7 @@
 import { toHalf } from "../../files/float-tensors.ts";
 import type { Graph, Node, Value } from "../graph.ts";
 import { cast, isFloat } from "../ops/elementwise.ts";
+import { scaleEarly } from "./scale-early.ts";
 
 /** Operators whose sums of squares or of exponentials pass float16's 65504, or need more than its 11 bits. */
 const keptInFloat32: ReadonlySet<string> = new Set(["Softmax", "LayerNormalization", "RMSNormalization"]);
@@ -11,6 +12,7 @@ const keptInFloat32: ReadonlySet<string> = new Set(["Softmax", "LayerNormalizati
  * it meets an activation: angles grow with the position. Inputs and outputs of the graph stay float32.
  */
 export function computeInFloat16(graph: Graph): void {
+  scaleEarly(graph);
   const casts = new HalfCasts(graph);
   const active = new Set<Value>(graph.inputs.filter(({ type }) => isFloat(type)));
   for (const { value, data } of graph.initializers.values())

@@ -1,0 +1,42 @@
+import { pulledFolder } from "../evaluate/data-folder.ts";
+import { readSets, textsOf } from "../evaluate/evaluate.ts";
+import { type DataSource, pullData } from "../evaluate/pull-data.ts";
+import { parseTasks } from "../evaluate/tasks.ts";
+import type { CliContext } from "./context.ts";
+import { UsageError } from "./exit-codes.ts";
+import { downloadProgress } from "./progress.ts";
+import { writeTo } from "./stdout-sink.ts";
+
+export interface DataPullFlags {
+  readonly source: DataSource;
+  readonly quiet?: boolean;
+}
+
+/** `oneword data pull`: fetches evaluation sets and prints the folder that --data takes. */
+export async function runDataPull(
+  kind: "sts" | "transfer",
+  { source, quiet = false }: DataPullFlags,
+  context: CliContext,
+): Promise<void> {
+  if (kind === "transfer" && source === "mteb") {
+    throw new UsageError("mteb has no transfer tasks of SentEval. Leave --source out.");
+  }
+  const downloads = downloadProgress(context, quiet);
+  try {
+    const folder = await pullData(source, { signal: context.signal, onProgress: downloads.onProgress });
+    await writeTo(context.stdout, `${folder}\n`);
+  } finally {
+    downloads.stop();
+  }
+}
+
+export interface DataTextsFlags {
+  readonly tasks: string;
+  readonly data?: string;
+}
+
+/** `oneword data texts`: the distinct texts of some tasks, one a line, for an embedder of another kind. */
+export async function runDataTexts({ tasks, data }: DataTextsFlags, context: CliContext): Promise<void> {
+  const sets = await readSets(parseTasks(tasks), data ?? pulledFolder());
+  await writeTo(context.stdout, [...new Set(textsOf(sets))].map((text) => `${text}\n`).join(""));
+}

@@ -1,0 +1,25 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { InputError } from "../errors.ts";
+import { writeAtomically } from "../files/atomic.ts";
+import type { RecipeOptions } from "../text/recipe.ts";
+import { readRecipe } from "../text/recipe-fields.ts";
+
+/** Beside an adapter's own files: the recipe it was trained for. */
+export const adapterRecipeName = "recipe.json";
+
+/** @returns no fields where the folder, as one of PEFT's, has no recipe */
+export async function readAdapterRecipe(folder: string): Promise<RecipeOptions> {
+  const file = join(folder, adapterRecipeName);
+  const text = await readFile(file, "utf8").catch(() => null);
+  if (text === null) return {};
+  try {
+    return readRecipe(JSON.parse(text), file);
+  } catch (cause) {
+    if (cause instanceof SyntaxError) throw new InputError("bad-recipe", `${file}: not JSON.`, { cause });
+    throw cause;
+  }
+}
+
+export const writeAdapterRecipe = (folder: string, recipe: RecipeOptions): Promise<void> =>
+  writeAtomically(join(folder, adapterRecipeName), `${JSON.stringify(recipe, null, 2)}\n`);

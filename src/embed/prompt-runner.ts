@@ -1,0 +1,110 @@
+import { InputError } from "../errors.ts";
+import type { Encoder, PrefixCache, TokenPlaces } from "../runtime/encoder.ts";
+import { defaultBatchTokens, planBatches } from "../text/batch.ts";
+import { cleanUp } from "../text/clean-up.ts";
+import { type EncodedPrompt, encodePrompt, sentenceSpan, sharedPrefix, startsWith } from "../text/prompt.ts";
+import type { PromptParts } from "../text/prompt-parts.ts";
+import type { Recipe } from "../text/recipe.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
+import type { EmbedOptions } from "./embedding-model.ts";
+import { poolWeights } from "./pooling.ts";
+
+/** A prompt ready to be run. */
+export interface PreparedPrompt extends EncodedPrompt {
+  readonly pool?: NonNullable<TokenPlaces["pool"]>;
+}
+
+/** Runs one batch; sequences without the prefix. */
+export type RunBatch<T> = (
+  sequences: readonly (readonly number[])[],
+  prefix: PrefixCache | undefined,
+  places: readonly TokenPlaces[],
+) => Promise<readonly T[]>;
+
+/** Sentences in one template: prompts, the tokens that all of them begin with, and their runs. */
+export class PromptRunner {
+  readonly #tokenizer: Tokenizer;
+  readonly #parts: PromptParts;
+  readonly #recipe: Recipe;
+  readonly #maxTokens: number;
+  readonly #prefixes = new Map<Encoder, Promise<PrefixCache>>();
+  #shared: readonly number[] | undefined;
+
+  constructor(tokenizer: Tokenizer, parts: PromptParts, recipe: Recipe, maxTokens: number) {
+    this.#tokenizer = tokenizer;
+    this.#parts = parts;
+    this.#recipe = recipe;
+    this.#maxTokens = maxTokens;
+  }
+
+  encode(text: string, index: number, { truncate = false }: EmbedOptions): PreparedPrompt {
+    const sentence = cleanUp(text, this.#recipe.cleanUp);
+    const options = { maxTokens: this.#maxTokens, truncate, index };
+    const prompt = encodePrompt(this.#tokenizer, this.#parts, sentence, options);
+    const { pooling = "lastToken" } = this.#recipe;
+    if (pooling === "lastToken") return prompt;
+    const [start, end] = sentenceSpan(this.#tokenizer, this.#parts, sentence, prompt);
+    return { ...prompt, pool: { start, weights: poolWeights(pooling, end - start) } };
+  }
+
+  /** Runs prompts after the kept prefix, and the few whose beginning merged with it whole. One prompt alone needs none. */
+  async run<T>(
+    encoder: Encoder,
+    prompts: readonly PreparedPrompt[],
+    options: EmbedOptions,
+    runBatch: RunBatch<T>,
+  ): Promise<T[]> {
+    if (prompts.length === 1 && this.#prefixes.size === 0) return runPrompts(prompts, undefined, options, runBatch);
+    this.#shared ??= sharedPrefix(this.#tokenizer, this.#parts);
+    const continues = ({ ids, pool }: PreparedPrompt): boolean =>
+      startsWith(ids, this.#shared!) && (pool?.start ?? ids.length) >= this.#shared!.length;
+    const after = prompts.filter(continues);
+    const done = new Map<PreparedPrompt, T>();
+    for (const [group, prefix] of [
+      [after, after.length > 0 ? await this.#prefix(encoder) : undefined],
+      [prompts.filter((prompt) => !continues(prompt)), undefined],
+    ] as const) {
+      const results = await runPrompts(group, prefix, options, runBatch);
+      group.forEach((prompt, i) => {
+        done.set(prompt, results[i]!);
+      });
+    }
+    return prompts.map((prompt) => done.get(prompt)!);
+  }
+
+  #prefix(encoder: Encoder): Promise<PrefixCache> {
+    const known = this.#prefixes.get(encoder) ?? encoder.cachePrefix(this.#shared!);
+    this.#prefixes.set(encoder, known);
+    return known;
+  }
+}
+
+/** In batches, the longest first; results in the order of `prompts`. */
+async function runPrompts<T>(
+  prompts: readonly PreparedPrompt[],
+  prefix: PrefixCache | undefined,
+  { batchTokens = defaultBatchTokens, signal }: EmbedOptions,
+  runBatch: RunBatch<T>,
+): Promise<T[]> {
+  const skip = prefix?.length ?? 0;
+  const results = new Array<T>(prompts.length);
+  const lengths = prompts.map(({ ids }) => ids.length - skip);
+  for (const batch of planBatches(lengths, { maxBatchTokens: batchTokens })) {
+    if (signal?.aborted) throw new InputError("aborted", "stopped by the caller's signal.", { cause: signal.reason });
+    const some = batch.map((i) => prompts[i]!);
+    const rows = await runBatch(
+      some.map(({ ids }) => ids.slice(skip)),
+      prefix,
+      some.map((prompt) => placesOf(prompt, skip)),
+    );
+    batch.forEach((i, row) => {
+      results[i] = rows[row]!;
+    });
+  }
+  return results;
+}
+
+const placesOf = ({ pool, placeholder }: PreparedPrompt, skip: number): TokenPlaces => ({
+  ...(pool ? { pool: { ...pool, start: pool.start - skip } } : {}),
+  ...(placeholder === undefined ? {} : { placeholder: placeholder - skip }),
+});

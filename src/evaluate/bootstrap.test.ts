@@ -1,0 +1,71 @@
+import { expect, test } from "vitest";
+import { compareRuns } from "./bootstrap.ts";
+import type { EvaluationRun } from "./evaluate.ts";
+import { RandomState } from "./random-state.ts";
+import { type SavedRun, savedRun } from "./saved-run.ts";
+import { scoreSts } from "./sts.ts";
+
+const pairs = 400;
+
+/** A run over 400 pairs whose cosine follows the score up to some noise. */
+function noisyRun(noise: number, seed: number, count = pairs): SavedRun {
+  const random = new RandomState(seed);
+  const set = {
+    task: "stsb" as const,
+    subsets: [
+      {
+        name: "test",
+        pairs: Array.from({ length: count }, (_, i) => {
+          const angle = 1.2 * (1 - i / count) + noise * (random.uniform() - 0.5);
+          return { sentence1: "0", sentence2: String(angle), score: (5 * i) / count };
+        }),
+      },
+    ],
+  };
+  const vectorOf = (text: string) => Float32Array.of(Math.cos(Number(text)), Math.sin(Number(text)));
+  return savedRun(emptyRun({ sts: [scoreSts(set, vectorOf)] }), "0", new Date(0));
+}
+
+function emptyRun(part: Partial<EvaluationRun>): EvaluationRun {
+  const counts = { distinctTexts: 0, cachedTexts: 0, truncatedTexts: 0, embedSeconds: 0 };
+  return { name: "run", recipe: null, mode: "full", sts: [], transfer: [], mteb: [], ...counts, ...part };
+}
+
+function transferRun(isCorrect: boolean[]): SavedRun {
+  const accuracy = (100 * isCorrect.filter(Boolean).length) / isCorrect.length;
+  const result = { task: "trec" as const, examples: isCorrect.length, accuracy, isCorrect, seconds: 0 };
+  return savedRun(emptyRun({ transfer: [result] }), "0", new Date(0));
+}
+
+test("a run that is clearly better has an interval above 0, the other way round below", () => {
+  const [worse, better] = [noisyRun(3, 1), noisyRun(1, 2)];
+  const [up] = compareRuns(worse, better);
+  expect(up!.low).toBeGreaterThan(0);
+  expect([up!.low < up!.difference, up!.difference < up!.high]).toEqual([true, true]);
+  const [down] = compareRuns(better, worse);
+  expect([down!.difference, down!.low, down!.high]).toEqual(
+    [-up!.difference, -up!.high, -up!.low].map((value) => expect.closeTo(value, 6)),
+  );
+});
+
+test("two runs of the same quality have an interval around 0", () => {
+  const [difference] = compareRuns(noisyRun(1, 3), noisyRun(1, 4));
+  expect(difference!.low).toBeLessThan(0);
+  expect(difference!.high).toBeGreaterThan(0);
+});
+
+test("the interval of an accuracy is that of the binomial", () => {
+  // 300 of 400 right against none: standard error √(0.75 · 0.25 / 400) = 2.17 points, hence 75 ± 4.24
+  const [difference] = compareRuns(
+    transferRun(Array(400).fill(false)),
+    transferRun(Array.from({ length: 400 }, (_, i) => i < 300)),
+  );
+  expect(difference!.difference).toBe(75);
+  expect(Math.abs(difference!.low - 70.76)).toBeLessThan(0.8);
+  expect(Math.abs(difference!.high - 79.24)).toBeLessThan(0.8);
+});
+
+test("runs over other pairs, or of other tasks, are refused", () => {
+  expect(() => compareRuns(noisyRun(1, 1), noisyRun(1, 1, 399))).toThrow(/STS-B: the runs were measured on different/);
+  expect(() => compareRuns(noisyRun(1, 1), transferRun([true]))).toThrow(/no task in common/);
+});

@@ -1,0 +1,80 @@
+import { mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { InputError } from "../errors.ts";
+import { moveFolder, writeAtomically } from "../files/atomic.ts";
+import { cacheFolder } from "../files/cache-folder.ts";
+import { fetchDataSet } from "../files/hub-data-set.ts";
+import { type DataRecord, readRecords } from "../files/read-records.ts";
+import type { ResolveOptions } from "../files/resolve-model.ts";
+import { findFolderWith, unpackTar } from "../files/unpack.ts";
+import { pulledFolder } from "./data-folder.ts";
+
+/** SentEval's own copies, which the literature's numbers are for, or mteb's sets in their original spelling (STS only). */
+export const dataSources = ["senteval", "mteb"] as const;
+export type DataSource = (typeof dataSources)[number];
+
+/** Data set on the hub that holds SentEval's folders as one archive. */
+const sentEvalArchive = { name: "princeton-nlp/datasets-for-simcse", file: "senteval.tar" };
+const sentEvalFolders = ["STS", "SICK", "MR", "CR", "SUBJ", "MPQA", "SST", "TREC", "MRPC"];
+
+const mtebSets: Readonly<Record<string, string>> = {
+  STS12: "mteb/sts12-sts",
+  STS13: "mteb/sts13-sts",
+  STS14: "mteb/sts14-sts",
+  STS15: "mteb/sts15-sts",
+  STS16: "mteb/sts16-sts",
+  STSB: "mteb/stsbenchmark-sts",
+  SICKR: "mteb/sickr-sts",
+};
+
+/**
+ * Fetches evaluation sets from the hub.
+ * @returns the folder that --data takes
+ * @throws ModelError "download", "model-not-found", "checksum"; InputError "bad-row" for files that are not what they should be
+ */
+export async function pullData(source: DataSource, options: ResolveOptions): Promise<string> {
+  return source === "senteval" ? pullSentEval(options) : pullMteb(options);
+}
+
+/** All of SentEval's sets, STS and transfer, are one archive. */
+async function pullSentEval(options: ResolveOptions): Promise<string> {
+  const staging = join(cacheFolder(options.cacheDir), "partial", "data--senteval");
+  await fetchDataSet(sentEvalArchive.name, (path) => path === sentEvalArchive.file, staging, options);
+  const archive = join(staging, sentEvalArchive.file);
+  const unpacked = join(staging, "unpacked");
+  await rm(unpacked, { recursive: true, force: true });
+  await unpackTar(archive, unpacked);
+  const found = await findFolderWith(sentEvalFolders, unpacked);
+  if (!found) {
+    throw new InputError("bad-row", `${archive}: has none of SentEval's folders (${sentEvalFolders.join(", ")}).`);
+  }
+  const target = pulledFolder(options.cacheDir);
+  await moveFolder(found, join(target, "downstream"));
+  await rm(staging, { recursive: true, force: true });
+  return target;
+}
+
+/** Test splits as `mteb/STS12/test.tsv`. */
+async function pullMteb(options: ResolveOptions): Promise<string> {
+  const target = join(pulledFolder(options.cacheDir), "mteb");
+  for (const [folder, name] of Object.entries(mtebSets)) {
+    const staging = join(cacheFolder(options.cacheDir), "partial", `data--${name.replace("/", "--")}`);
+    await mkdir(staging, { recursive: true });
+    const { files } = await fetchDataSet(name, isTestSplit, staging, options);
+    const records = (await Promise.all(files.map((file) => readRecords(join(staging, file))))).flat();
+    const rows = records.map((record, i) => pairLine(record, `${name} (row ${i + 1})`));
+    await writeAtomically(join(target, folder, "test.tsv"), `score\tsentence1\tsentence2\n${rows.join("")}`);
+    await rm(staging, { recursive: true, force: true });
+  }
+  return target;
+}
+
+const isTestSplit = (path: string): boolean => /(^|\/)test[^/]*\.(parquet|jsonl|jsonl\.gz)$/.test(path);
+
+function pairLine({ score, sentence1, sentence2 }: DataRecord, where: string): string {
+  if (typeof score !== "number" || typeof sentence1 !== "string" || typeof sentence2 !== "string") {
+    throw new InputError("bad-row", `${where}: has no score, sentence1 and sentence2.`);
+  }
+  const flat = (text: string): string => text.replace(/[\t\r\n]+/g, " ");
+  return `${score}\t${flat(sentence1)}\t${flat(sentence2)}\n`;
+}

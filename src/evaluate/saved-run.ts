@@ -1,0 +1,128 @@
+import { readFile } from "node:fs/promises";
+import { InputError } from "../errors.ts";
+import { checkTextFile } from "../files/text-lines.ts";
+import type { Recipe } from "../text/recipe.ts";
+import type { EvaluationRun, ModeName } from "./evaluate.ts";
+import { averagePercent, type Correlation, type ScoredSubset, type SentencePair } from "./sts.ts";
+import { type StsTask, stsTasks, type TransferTask, taskTitles, transferTasks } from "./tasks.ts";
+import { type WorstPair, worstPairs } from "./worst-pairs.ts";
+
+/** What stands in the JSON of a run: all that a table, a report or a comparison needs. Correlations are fractions. */
+export interface SavedRun {
+  readonly format: typeof runFormat;
+  readonly version: string;
+  /** ISO 8601. */
+  readonly date: string;
+  readonly name: string;
+  readonly recipe: Recipe | null;
+  readonly sts: readonly SavedSts[];
+  /** Per cent, mean of the seven rounded numbers; null unless all are there. */
+  readonly stsAverage: number | null;
+  readonly transferMode: ModeName;
+  readonly transfer: readonly SavedTransfer[];
+  readonly transferAverage: number | null;
+  readonly distinctTexts: number;
+  readonly cachedTexts: number;
+  readonly truncatedTexts: number;
+  readonly embedSeconds: number;
+}
+
+export const runFormat = "oneword-evaluation-1";
+
+export interface SavedSts {
+  readonly task: StsTask;
+  readonly all: Correlation;
+  readonly mean: Correlation;
+  readonly wmean: Correlation;
+  readonly subsets: readonly SavedSubset[];
+  /** The pairs whose rank by cosine is farthest from that by score. */
+  readonly worst: readonly WorstPair[];
+}
+
+export interface SavedSubset extends Correlation {
+  readonly name: string;
+  readonly scores: readonly number[];
+  /** Six digits. */
+  readonly cosines: readonly number[];
+}
+
+export interface SavedTransfer {
+  readonly task: TransferTask;
+  readonly examples: number;
+  /** Per cent. */
+  readonly accuracy: number;
+  readonly f1?: number;
+  /** A digit for each tested example, 1 where it was classed right. */
+  readonly correct: string;
+  readonly seconds: number;
+}
+
+/** @param at  when the run ended */
+export function savedRun(run: EvaluationRun, version: string, at: Date): SavedRun {
+  const { name, recipe, distinctTexts, cachedTexts, truncatedTexts } = run;
+  const sts = run.sts.map(({ task, all, mean, wmean, subsets }) => ({
+    task,
+    all,
+    mean,
+    wmean,
+    subsets: subsets.map(savedSubset),
+    worst: worstPairs(subsets),
+  }));
+  const transfer = run.transfer.map(({ isCorrect, seconds, ...result }) => ({
+    ...result,
+    correct: isCorrect.map(Number).join(""),
+    seconds: rounded(seconds, 2),
+  }));
+  return {
+    format: runFormat,
+    version,
+    date: at.toISOString(),
+    name,
+    recipe,
+    sts,
+    stsAverage: averageOf(sts, stsTasks, ({ all }) => all.spearman),
+    transferMode: run.mode,
+    transfer,
+    transferAverage: averageOf(transfer, transferTasks, ({ accuracy }) => accuracy / 100),
+    distinctTexts,
+    cachedTexts,
+    truncatedTexts,
+    embedSeconds: rounded(run.embedSeconds, 2),
+  };
+}
+
+const savedSubset = ({ name, pairs, cosines, spearman, pearson }: ScoredSubset): SavedSubset => ({
+  name,
+  spearman,
+  pearson,
+  scores: pairs.map(({ score }: SentencePair) => score),
+  cosines: cosines.map((cosine) => rounded(cosine, 6)),
+});
+
+/** The literature's average, where every task of it is there. */
+function averageOf<R extends { readonly task: string }>(
+  results: readonly R[],
+  tasks: readonly string[],
+  fraction: (result: R) => number,
+): number | null {
+  const found = tasks.map((task) => results.find((result) => result.task === task));
+  return found.every((result) => result !== undefined) ? averagePercent(found.map(fraction)) : null;
+}
+
+const rounded = (value: number, decimals: number): number => Number(value.toFixed(decimals));
+
+/** @throws InputError "file-not-found", "bad-json" for a file that is not the JSON of a run */
+export async function readRun(file: string): Promise<SavedRun> {
+  await checkTextFile(file);
+  const advice = 'Write one with "oneword eval --save run.json".';
+  let run: Partial<SavedRun> | null;
+  try {
+    run = JSON.parse(await readFile(file, "utf8"));
+  } catch (cause) {
+    throw new InputError("bad-json", `${file}: not JSON (${(cause as Error).message}). ${advice}`, { cause });
+  }
+  const known = [...(run?.sts ?? []), ...(run?.transfer ?? [])].every(({ task }) => Object.hasOwn(taskTitles, task));
+  if (run?.format === runFormat && Array.isArray(run.sts) && Array.isArray(run.transfer) && known)
+    return run as SavedRun;
+  throw new InputError("bad-json", `${file}: is not a run of this version (format ${run?.format}). ${advice}`);
+}

@@ -1,0 +1,119 @@
+import { cpSync, readFileSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { load } from "../src/embed/load.ts";
+import { readAdapter, writeAdapter } from "../src/models/adapter-file.ts";
+
+/** Written by adapters/make.py. */
+interface Expected {
+  readonly ids: number[][];
+  readonly llama: number[][];
+  readonly opt: number[][];
+}
+
+const fixtures = resolve(import.meta.dirname, "fixtures");
+const expected: Expected = JSON.parse(readFileSync(join(fixtures, "adapters/expected.json"), "utf8"));
+const adapterOf = (name: string): string => join(fixtures, `golden/train-${name}/adapter-after`);
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "oneword-adapters-"));
+  for (const name of ["llama", "opt"]) {
+    for (const file of ["config.json", "model.safetensors"]) {
+      cpSync(join(fixtures, "golden", name, file), join(folder, name, file));
+    }
+    cpSync(join(fixtures, `tokenizers/${name}/tokenizer.json`), join(folder, name, "tokenizer.json"));
+  }
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+const worst = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
+  Array.from(b).reduce((max, value, i) => Math.max(max, Math.abs(value - a[i]!)), 0);
+
+describe.each(["llama", "opt"] as const)("an adapter of PEFT on %s", (name) => {
+  test("gives the vectors that PEFT gives (max |Δ| 1e-4)", async () => {
+    await using model = await load(join(folder, name), { adapter: adapterOf(name), cacheDir: folder });
+    const vectors = await model.embedTokens(expected.ids);
+    for (const [i, vector] of vectors.entries()) expect(worst(vector, expected[name][i]!)).toBeLessThan(1e-4);
+    expect(model.recipe.adapter).toMatch(/^sha256:[0-9a-f]{64}$/);
+  });
+
+  test("written again is the same adapter", async () => {
+    const adapter = await readAdapter(adapterOf(name));
+    const tensors = [...adapter.pairs.values()].flatMap(({ a, b }) => [a, b]);
+    const copy = join(folder, `${name}-copy`);
+    await writeAdapter(copy, adapter.config, tensors, "F32");
+    const again = await readAdapter(copy);
+    expect(again.pairs).toEqual(adapter.pairs);
+    expect({ ...again.config, targets: null }).toEqual({ ...adapter.config, targets: null });
+  });
+});
+
+test("several adapters share one model, and a view chooses", async () => {
+  const [before, after] = ["adapter-before", "adapter-after"].map((part) => join(fixtures, "golden/train-llama", part));
+  await using model = await load(join(folder, "llama"), { adapters: [before!, after!], cacheDir: folder });
+  const identity = async (path: string): Promise<string> => (await readAdapter(path)).identity;
+  await using first = await model.withRecipe({ adapter: await identity(before!) });
+  await using second = await model.withRecipe({ adapter: await identity(after!) });
+  const [plain, one, two] = await Promise.all([model, first, second].map((view) => view.embedTokens(expected.ids)));
+  expect(worst(two![1]!, expected.llama[1]!)).toBeLessThan(1e-4);
+  expect(worst(one![1]!, expected.llama[1]!)).toBeGreaterThan(1e-3);
+  expect(worst(plain![1]!, one![1]!)).toBeGreaterThan(1e-3);
+});
+
+test("the recipe beside an adapter is the default, and what is asked for wins over it", async () => {
+  const withRecipe = join(folder, "with-recipe");
+  cpSync(adapterOf("llama"), withRecipe, { recursive: true });
+  await writeFile(join(withRecipe, "recipe.json"), JSON.stringify({ layer: 2, template: 'A "{text}" is a "' }));
+  await using model = await load(join(folder, "llama"), { adapter: withRecipe, cacheDir: folder });
+  expect(model.recipe).toMatchObject({ layer: 2, template: 'A "{text}" is a "' });
+  await using other = await load(join(folder, "llama"), {
+    adapter: withRecipe,
+    recipe: { layer: 1 },
+    cacheDir: folder,
+  });
+  expect(other.recipe.layer).toBe(1);
+});
+
+describe("an adapter that cannot be used is refused with what is wrong", () => {
+  const edited = async (name: string, edit: (json: Record<string, unknown>) => void): Promise<string> => {
+    const copy = join(folder, name);
+    cpSync(adapterOf("llama"), copy, { recursive: true });
+    const json = JSON.parse(readFileSync(join(copy, "adapter_config.json"), "utf8"));
+    edit(json);
+    await writeFile(join(copy, "adapter_config.json"), JSON.stringify(json));
+    return copy;
+  };
+
+  test.each([
+    ["DoRA", { use_dora: true }, /"use_dora": true is not supported/],
+    ["trained biases", { bias: "all" }, /"bias": "all" is not supported/],
+    ["another rank", { r: 5 }, /rank 5/],
+    ["another kind", { peft_type: "IA3" }, /"peft_type": "IA3"/],
+  ])("%s", async (name, changes, message) => {
+    const adapter = await edited(name, (json) => Object.assign(json, changes));
+    await expect(readAdapter(adapter)).rejects.toThrow(message);
+  });
+
+  test("one for another model", async () => {
+    const wrong = load(join(folder, "opt"), { adapter: adapterOf("llama"), cacheDir: folder });
+    await expect(wrong).rejects.toThrow(/no weight "layers\.0\.mlp\.down_proj" to adapt/);
+  });
+
+  test("a folder without an adapter", async () => {
+    await expect(readAdapter(folder)).rejects.toThrow(/adapter_config\.json cannot be read/);
+  });
+
+  test("one that was not loaded", async () => {
+    await using model = await load(join(folder, "llama"), { cacheDir: folder });
+    const adapter = `sha256:${"0".repeat(64)}`;
+    await expect(model.withRecipe({ adapter })).rejects.toThrow(/is not loaded/);
+  });
+
+  test("on int8 weights", async () => {
+    const options = { adapter: adapterOf("llama"), precision: "int8", cacheDir: folder } as const;
+    await expect(load(join(folder, "llama"), options)).rejects.toThrow(/cannot be on int8 weights/);
+  });
+});

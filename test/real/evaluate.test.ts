@@ -1,0 +1,87 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { describe, expect, test } from "vitest";
+import { load } from "../../src/embed/load.ts";
+import { embedTexts } from "../../src/evaluate/embed-texts.ts";
+import { evaluate, readSets, textsOf } from "../../src/evaluate/evaluate.ts";
+import { averagePercent, percent } from "../../src/evaluate/sts.ts";
+import { transferModes } from "../../src/evaluate/transfer.ts";
+import { evaluateTransfer } from "../../src/evaluate/transfer-result.ts";
+import { modelSource } from "../../src/evaluate/vector-source.ts";
+import reference from "../fixtures/classifier/real.json" with { type: "json" };
+
+/** Evaluation sets that are no part of the package. */
+const data = resolve(import.meta.dirname, "../../../shared/data");
+const hasData = existsSync(resolve(data, "transfer/CR"));
+
+describe("STS-B dev in float32", () => {
+  // transformers 5.23.0 on PyTorch 2.15.0, float32: Spearman × 100 over the 1,500 pairs of data/stsb-dev.tsv
+  test.each([
+    ["the plain template", [], 67.04],
+    ["one demonstration", [{ sentence: "A jockey riding a horse.", word: "Equestrian" }], 73.27],
+  ])("%s: Spearman equals the reference's (0.05)", async (_title, demonstrations, spearman) => {
+    const model = await load("smollm2-135m", { precision: "float32", recipe: { demonstrations } });
+    const run = await evaluate(modelSource(model), await readSets(["stsb-dev"], data));
+    await model.close();
+    expect(Math.abs(percent(run.sts[0]!.all.spearman) - spearman)).toBeLessThanOrEqual(0.05);
+  });
+});
+
+test("an evaluation takes at most 1.1 times what the library needs for its distinct texts", async () => {
+  const model = await load("smollm2-135m", { precision: "int8" });
+  const sets = await readSets(["stsb-dev"], data);
+  const texts = [...new Set(textsOf(sets))];
+  await model.embed(texts.slice(0, 64)); // the first run makes buffers
+  const times: { readonly library: number; readonly evaluation: number }[] = [];
+  for (let round = 0; round < 3; round++) {
+    const library = await secondsOf(() => model.embed(texts));
+    times.push({ library, evaluation: await secondsOf(() => evaluate(modelSource(model), sets)) });
+  }
+  await model.close();
+  const ratios = times.map(({ library, evaluation }) => evaluation / library).sort((a, b) => a - b);
+  expect(ratios[1]).toBeLessThanOrEqual(1.1); // the median: other work on the machine comes and goes
+});
+
+test.skipIf(!hasData)(
+  "CR in int8: classifiers equal scikit-learn's (0.7 points), fast ones in less time than the texts took",
+  async () => {
+    const model = await load("smollm2-135m", { precision: "int8" });
+    const sets = await readSets(["cr"], data);
+    const { vectors, embedSeconds } = await embedTexts(modelSource(model), textsOf(sets));
+    await model.close();
+    const modes = [{ ...transferModes.full, foldCount: reference.foldCount }, transferModes.fast];
+    for (const mode of modes) {
+      const { accuracy } = await evaluateTransfer(sets.transfer[0]!, (text) => vectors.get(text)!, mode);
+      expect(Math.abs(accuracy - averagePercent(reference.accuracies))).toBeLessThan(0.7);
+    }
+    const fast = await evaluateTransfer(sets.transfer[0]!, (text) => vectors.get(text)!, transferModes.fast);
+    expect(fast.seconds).toBeLessThan(embedSeconds);
+  },
+);
+
+test("the examples of eval --help and compare --help run as written", () => {
+  const main = resolve(import.meta.dirname, "../../dist/cli/main.js");
+  const folder = mkdtempSync(join(tmpdir(), "oneword-real-eval-"));
+  const run = (command: string): string =>
+    execFileSync("bash", ["-c", `oneword() { "${process.execPath}" "${main}" "$@"; }; cd "${folder}"; ${command}`], {
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+  const examples = [...run("oneword eval --help").matchAll(/^ {2}\$ (.*)$/gm)].map(([, example]) => example!);
+  const [first, second] = examples.map(run);
+  expect(first).toMatch(/^ +STS-B dev\nsmollm2-135m +67\.\d\d\n$/);
+  expect(second).toMatch(/^STS-B dev +[+−]\d+\.\d\d +\[.*\]/m);
+  expect(run("oneword compare plain.json plain.json")).toMatch(/STS-B dev +\+0\.00/);
+  expect(readdirSync(folder)).toEqual(["plain.json", "report.html"]);
+  rmSync(folder, { recursive: true });
+});
+
+if (!hasData) process.stderr.write(`skipped: CR against scikit-learn, for there is no ${data}/transfer/CR\n`);
+
+async function secondsOf(work: () => Promise<unknown>): Promise<number> {
+  const startedAt = performance.now();
+  await work();
+  return (performance.now() - startedAt) / 1000;
+}

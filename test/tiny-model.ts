@@ -1,0 +1,39 @@
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { type FloatTensor, readFloats, writeSafetensors } from "../src/files/float-tensors.ts";
+import { readSafetensors } from "../src/files/safetensors.ts";
+
+const fixtures = resolve(import.meta.dirname, "fixtures");
+
+const golden = join(fixtures, "golden/llama");
+const vocabSize = 640; // the tokenizer has more ids than the golden model has rows
+
+/** A whole small model, LLaMA with random weights, in `folder`. */
+export async function writeTinyModel(folder: string): Promise<void> {
+  const config = JSON.parse(readFileSync(join(golden, "config.json"), "utf8"));
+  writeFileSync(join(folder, "config.json"), JSON.stringify({ ...config, vocab_size: vocabSize }));
+  cpSync(join(fixtures, "tokenizers/llama/tokenizer.json"), join(folder, "tokenizer.json"));
+  const tensors: FloatTensor[] = [];
+  for (const [name, entry] of await readSafetensors(join(golden, "model.safetensors"))) {
+    const values = await readFloats(entry);
+    if (!name.endsWith("embed_tokens.weight")) tensors.push({ name, shape: entry.shape, values });
+    else {
+      const width = entry.shape[1]!;
+      const rows = Float32Array.from({ length: vocabSize * width }, (_, i) => values[i % values.length]!);
+      tensors.push({ name, shape: [vocabSize, width], values: rows });
+    }
+  }
+  writeFileSync(join(folder, "model.safetensors"), writeSafetensors(tensors, "F32"));
+}
+
+const things = ["dog", "cat", "man", "woman", "child", "bird", "horse", "girl"];
+const acts = ["runs", "sleeps", "eats", "sings", "waits", "plays"];
+
+/** Triples in SimCSE's columns, no text twice. */
+export function writeTriples(file: string): void {
+  const rows = things.flatMap((thing) =>
+    acts.map((act) => [`A ${thing} ${act}.`, `The ${thing} ${act} here`, `No ${thing} ever ${act}`, `${act}-source`]),
+  );
+  const lines = [["sent0", "sent1", "hard_neg", "source"], ...rows].map((row) => row.join("\t"));
+  writeFileSync(file, `${lines.join("\n")}\n`);
+}

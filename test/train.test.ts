@@ -1,0 +1,127 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { readAdapter } from "../src/models/adapter-file.ts";
+import { type TrainOptions, trainDefaults } from "../src/train/options.ts";
+import { train } from "../src/train/trainer.ts";
+import { type LogEntry, readLog } from "../src/train/training-log.ts";
+import { writeTinyModel, writeTriples } from "./tiny-model.ts";
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "oneword-train-"));
+  await writeTinyModel(folder);
+  writeTriples(join(folder, "triples.tsv"));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+const options = (output: string, changes: Partial<TrainOptions> = {}): TrainOptions => ({
+  ...trainDefaults,
+  model: folder,
+  data: [join(folder, "triples.tsv")],
+  output: join(folder, output),
+  rank: 4,
+  batchSize: 8,
+  epochs: 4,
+  warmupSteps: 2,
+  learningRate: 5e-3,
+  evalEvery: 12,
+  cacheDir: folder,
+  ...changes,
+});
+
+const losses = (log: readonly LogEntry[]): number[] =>
+  log.flatMap(({ loss }) => (typeof loss === "number" ? [loss] : []));
+const logOf = (output: string): Promise<LogEntry[]> => readLog(join(folder, output, "log.jsonl"));
+const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+describe("a run", () => {
+  test("lowers the loss, scores on STS-B dev, and keeps the best adapter in PEFT's form", async () => {
+    const result = await train(options("whole"));
+    const log = await logOf("whole");
+    expect(losses(log)).toHaveLength(24); // 48 triples in batches of 8, four times
+    expect(mean(losses(log).slice(-6))).toBeLessThan(mean(losses(log).slice(0, 6)) - 0.3);
+    const scores = log.flatMap(({ devSpearman }) => (devSpearman === undefined ? [] : [devSpearman as number]));
+    expect(scores).toHaveLength(2);
+    expect(result.best.score).toBe(Math.max(...scores));
+    const { config, pairs } = await readAdapter(join(folder, "whole"));
+    expect(config).toMatchObject({ rank: 4, alpha: 16 });
+    expect(pairs.size).toBe(21); // seven linear weights in three layers
+    expect(pairs.get("layers.0.mlp.down_proj")!.scale).toBe(4);
+  });
+
+  test("gives the same losses in parts of 60 tokens as with the batch in one", async () => {
+    const changes = { epochs: 1, dropout: 0 };
+    await train(options("parts", { ...changes, microBatchTokens: 60 }));
+    await train(options("one", { ...changes, microBatchTokens: "batch" }));
+    const [parts, one] = [losses(await logOf("parts")), losses(await logOf("one"))];
+    parts.forEach((loss, step) => {
+      expect(loss).toBeCloseTo(one[step]!, 3);
+    });
+  });
+
+  test("takes pairs without hard negatives", async () => {
+    const columns = { ...trainDefaults.columns, hardNegative: null };
+    await train(options("pairs", { columns, epochs: 1 }));
+    expect(losses(await logOf("pairs"))[0]).toBeLessThan(Math.log(8) + 0.5);
+  });
+
+  test("ends with a clear error when the loss is no number, and leaves no damaged adapter", async () => {
+    const nan = options("nan", { learningRate: 1e30, warmupSteps: 0, epochs: 1 });
+    await expect(train(nan)).rejects.toMatchObject({ code: "diverged" });
+  });
+
+  test("leaves out the sources it is told to", async () => {
+    const columns = { ...trainDefaults.columns, source: "source" };
+    const excludedSources = ["runs-source", "sleeps-source", "eats-source"];
+    await train(options("sources", { columns, excludedSources, epochs: 1, warmupSteps: 0 }));
+    expect(losses(await logOf("sources"))).toHaveLength(3); // 24 of 48 in batches of 8
+  });
+});
+
+describe("a run that is killed", () => {
+  const program = resolve(import.meta.dirname, "../dist/cli/main.js");
+  const start = (output: string): ChildProcess =>
+    spawn(
+      process.execPath,
+      [program, "train", "--resume", "--data", join(folder, "triples.tsv"), "--output", join(folder, output)]
+        .concat(["--model", folder, "--rank", "4", "--batch-size", "8", "--epochs", "12", "--warmup-steps", "5"])
+        .concat(["--learning-rate", "5e-3", "--eval-every", "36", "--quiet"]),
+      { stdio: ["ignore", "ignore", "inherit"], env: { ...process.env, ONEWORD_CACHE: folder } },
+    );
+  const finish = async (child: ChildProcess): Promise<void> => {
+    expect((await once(child, "exit"))[0]).toBe(0);
+  };
+
+  test("with SIGKILL goes on from its checkpoint with the losses of one that was not", async () => {
+    const killed = start("killed");
+    const exit = once(killed, "exit");
+    while (losses(await logOf("killed")).length < 23) await new Promise((tick) => setTimeout(tick, 5));
+    killed.kill("SIGKILL");
+    expect((await exit)[1]).toBe("SIGKILL");
+    await finish(start("killed"));
+    await finish(start("whole-again"));
+    const [resumed, whole] = [await logOf("killed"), await logOf("whole-again")];
+    expect(losses(whole)).toHaveLength(72);
+    expect(losses(resumed)).toEqual(losses(whole));
+    const adapter = (output: string) => readFile(join(folder, output, "adapter_model.safetensors"));
+    expect((await adapter("killed")).equals(await adapter("whole-again"))).toBe(true);
+  }, 120_000);
+
+  test("is not gone on with by other options", async () => {
+    const other = options("whole-again", { resume: true, learningRate: 1e-3 });
+    await expect(train(other)).rejects.toMatchObject({ code: "bad-option", message: /belongs to a run with other/ });
+  });
+
+  test("a damaged checkpoint is an error that names it", async () => {
+    await train(options("damaged", { epochs: 1 }));
+    await writeFile(join(folder, "damaged", "checkpoint.safetensors"), "no safetensors");
+    await expect(train(options("damaged", { epochs: 1, resume: true }))).rejects.toMatchObject({
+      code: "corrupt-file",
+      message: /checkpoint\.safetensors/,
+    });
+  });
+});
