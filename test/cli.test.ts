@@ -131,6 +131,8 @@ async function oneword(args: string[], { input, model = fakeModel(), ...override
       throw new ModelError("model-not-found", "no such model.");
     },
     listModels: async () => [],
+    listPrepared: async () => [],
+    pruneCache: async () => [],
     stdin,
     stdout,
     stderr,
@@ -557,6 +559,32 @@ describe("pull and models", () => {
     );
     expect(JSON.parse((await oneword(["models", "--json"], { listModels })).out)).toEqual(listed);
     expect((await oneword(["models"])).err).toMatch(/oneword pull smollm2-135m/);
+  });
+
+  test("models lists prepared weights behind the models, with their precision", async () => {
+    const weights = { name: "smollm2-135m", precision: "int8", bytes: 1.4e8, path: "/c/d", complete: true };
+    const listPrepared = async () => [weights];
+    expect((await oneword(["models"], { listPrepared })).out).toBe(
+      "NAME          SIZE    SOURCE         PATH\nsmollm2-135m  140 MB  prepared int8  /c/d\n",
+    );
+    const { out } = await oneword(["models", "--json"], { listPrepared });
+    expect(JSON.parse(out)).toEqual([{ ...weights, source: "prepared" }]);
+  });
+
+  test("models --prune says what went, what stayed and how much is free now", async () => {
+    const pruned = [
+      { path: "/c/a", bytes: 1.5e8, reason: "download that was cut", removed: true },
+      { path: "/c/b", bytes: 5e7, reason: "download that was cut", removed: false },
+    ];
+    const { exitCode, out, err } = await oneword(["models", "--prune"], { pruneCache: async () => pruned });
+    expect([exitCode, out, err]).toEqual([
+      0,
+      "SIZE    REMOVED                PATH\n150 MB  download that was cut  /c/a\n",
+      "left alone, another process works on it: /c/b\n1 folder removed, 150 MB freed\n",
+    ]);
+    const json = await oneword(["models", "--prune", "--json"], { pruneCache: async () => pruned });
+    expect(JSON.parse(json.out)).toEqual(pruned);
+    expect((await oneword(["models", "--prune"])).err).toBe("0 folders removed, 0 B freed\n");
   });
 });
 
