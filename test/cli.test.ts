@@ -603,9 +603,9 @@ describe("help and errors", () => {
 
   test("docs/cli.md has every flag and every exit code", async () => {
     const docs = await readFile(new URL("../docs/cli.md", import.meta.url), "utf8");
-    const commands = ["embed", "similarity", "eval", "explain", "compare", "train", "pull", "models"];
-    const all = [...commands, ...["data pull", "data texts", "recipe search", "recipe fit", "recipe candidates"]];
-    for (const command of all) {
+    const commands = ["embed", "similarity", "eval", "explain", "compare", "train", "export", "pull", "models"];
+    const parts = ["data pull", "data texts", "data triples", "recipe search", "recipe fit", "recipe candidates"];
+    for (const command of [...commands, ...parts]) {
       const { out } = await oneword([...command.split(" "), "--help"]);
       for (const [, flag] of out.matchAll(/^ {2}(?:-\w, )?(--[\w-]+)/gm)) {
         if (flag !== "--help") expect(docs, command).toContain(flag);

@@ -222,7 +222,7 @@ test("a transfer task gets its accuracy, and a missing set its name", async () =
       { length: count },
       (_, i) => `${i % 2 ? "NUM" : "LOC"}\t${i % 2 ? "how many" : "where is"} w${i}\tx\n`,
     ).join("");
-  await writeFile(join(folder, "TREC", "train.tsv"), `label\tsentence\tfine\n${rows(200)}`);
+  await writeFile(join(folder, "TREC", "train.tsv"), `label\tsentence\tfine\n${rows(2000)}`);
   await writeFile(join(folder, "TREC", "test.tsv"), `label\tsentence\tfine\n${rows(40)}`);
   const { out } = await oneword("eval", "--tasks", "trec", "--mode", "fast", "--data", folder, "-q");
   expect(out).toMatch(/TREC\nwords, float32 +100\.00\n$/);

@@ -6,12 +6,11 @@ import type { TensorEntry } from "../src/files/tensor-index.ts";
 import { Graph } from "../src/graph/graph.ts";
 import { linear } from "../src/models/linear.ts";
 import { nf4Values, quantizeInt4, quantizeNf4, quantizeRows } from "../src/models/quantize.ts";
-import { spansOf } from "../src/models/weight-fill.ts";
-import { JobRunner } from "../src/models/weight-jobs.ts";
-import { planForm, RangePlan, type WeightForm } from "../src/models/weight-plan.ts";
+import type { WeightForm } from "../src/models/weight-plan.ts";
 import { type StoredTensor, Weights } from "../src/models/weights.ts";
 import { multipliesSignedWeights } from "../src/runtime/int8-support.ts";
 import { Session, Tensor } from "../src/runtime/session.ts";
+import { writeForm } from "./write-form.ts";
 
 const [tokens, inputs, outputs] = [5, 128, 48];
 let folder: string;
@@ -46,13 +45,7 @@ async function stored(form: WeightForm): Promise<StoredTensor> {
     offset: 0,
     length: weights.byteLength,
   };
-  const output = join(folder, `${form}.bin`);
-  await writeFile(output, "");
-  const to = planForm(entry, form, new RangePlan(output));
-  const runner = new JobRunner();
-  for (const span of spansOf(entry)) runner.run({ kind: "fill", span, form, to, rescale: undefined, output });
-  runner.close();
-  return to;
+  return writeForm(entry, form, join(folder, `${form}.bin`));
 }
 
 async function run(form: WeightForm, withBias = true): Promise<Float32Array> {
