@@ -12,7 +12,7 @@ import type { TensorEntry } from "../files/tensor-index.ts";
 import { type Rescale, spanBytes, spansOf } from "./weight-fill.ts";
 import type { WeightJob } from "./weight-jobs.ts";
 import { planForm, RangePlan, type WeightForm } from "./weight-plan.ts";
-import { runWeightJobs } from "./weight-workers.ts";
+import { type PrepareProgress, runWeightJobs } from "./weight-workers.ts";
 import type { FileRange, StoredTensor } from "./weights.ts";
 
 export interface DeriveOptions {
@@ -23,7 +23,7 @@ export interface DeriveOptions {
   readonly formOf: (entry: TensorEntry, name: string) => WeightForm;
   /** Factors by tensor name; asked for only when the weights are made. */
   readonly rescale?: (() => Promise<ReadonlyMap<string, Rescale>>) | undefined;
-  readonly onProgress?: ((progress: { file: string; receivedBytes: number; totalBytes?: number }) => void) | undefined;
+  readonly onProgress?: PrepareProgress | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Worker threads; see runWeightJobs. */
   readonly threads?: number | undefined;

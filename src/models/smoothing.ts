@@ -4,10 +4,9 @@ import type { Graph, Value } from "../graph/graph.ts";
 import { abs } from "../graph/ops/elementwise.ts";
 import { reduceMax } from "../graph/ops/reduce.ts";
 import type { Architecture } from "./architecture.ts";
-import { columnMaxima } from "./column-maxima.ts";
+import { columnMaxima, type MaximaOptions } from "./column-maxima.ts";
 import type { DecoderConfig } from "./config.ts";
 import type { Rescale } from "./weight-fill.ts";
-import type { RunOptions } from "./weight-workers.ts";
 import type { Observer } from "./weights.ts";
 
 /** How much of an outlier's size goes to the weights; between 0.5 and 0.75 makes little difference (docs/design.md). */
@@ -37,7 +36,7 @@ export async function smoothingFactors(
   architecture: Architecture,
   config: DecoderConfig,
   maxima: ReadonlyMap<string, Float32Array>,
-  options: Pick<RunOptions, "threads" | "signal"> = {},
+  options: MaximaOptions = {},
 ): Promise<Map<string, Rescale>> {
   const scopes = Array.from({ length: config.numLayers }, (_, i) => architecture.layerScope(i));
   const pairs = scopes.flatMap((scope) =>
