@@ -131,6 +131,8 @@ async function oneword(args: string[], { input, model = fakeModel(), ...override
       throw new ModelError("model-not-found", "no such model.");
     },
     listModels: async () => [],
+    listPrepared: async () => [],
+    pruneCache: async () => [],
     stdin,
     stdout,
     stderr,
@@ -558,6 +560,32 @@ describe("pull and models", () => {
     expect(JSON.parse((await oneword(["models", "--json"], { listModels })).out)).toEqual(listed);
     expect((await oneword(["models"])).err).toMatch(/oneword pull smollm2-135m/);
   });
+
+  test("models lists prepared weights behind the models, with their precision", async () => {
+    const weights = { name: "smollm2-135m", precision: "int8", bytes: 1.4e8, path: "/c/d", complete: true };
+    const listPrepared = async () => [weights];
+    expect((await oneword(["models"], { listPrepared })).out).toBe(
+      "NAME          SIZE    SOURCE         PATH\nsmollm2-135m  140 MB  prepared int8  /c/d\n",
+    );
+    const { out } = await oneword(["models", "--json"], { listPrepared });
+    expect(JSON.parse(out)).toEqual([{ ...weights, source: "prepared" }]);
+  });
+
+  test("models --prune says what went, what stayed and how much is free now", async () => {
+    const pruned = [
+      { path: "/c/a", bytes: 1.5e8, reason: "download that was cut", removed: true },
+      { path: "/c/b", bytes: 5e7, reason: "download that was cut", removed: false },
+    ];
+    const { exitCode, out, err } = await oneword(["models", "--prune"], { pruneCache: async () => pruned });
+    expect([exitCode, out, err]).toEqual([
+      0,
+      "SIZE    REMOVED                PATH\n150 MB  download that was cut  /c/a\n",
+      "left alone, another process works on it: /c/b\n1 folder removed, 150 MB freed\n",
+    ]);
+    const json = await oneword(["models", "--prune", "--json"], { pruneCache: async () => pruned });
+    expect(JSON.parse(json.out)).toEqual(pruned);
+    expect((await oneword(["models", "--prune"])).err).toBe("0 folders removed, 0 B freed\n");
+  });
 });
 
 describe("help and errors", () => {
@@ -575,9 +603,9 @@ describe("help and errors", () => {
 
   test("docs/cli.md has every flag and every exit code", async () => {
     const docs = await readFile(new URL("../docs/cli.md", import.meta.url), "utf8");
-    const commands = ["embed", "similarity", "eval", "explain", "compare", "train", "pull", "models"];
-    const all = [...commands, ...["data pull", "data texts", "recipe search", "recipe fit", "recipe candidates"]];
-    for (const command of all) {
+    const commands = ["embed", "similarity", "eval", "explain", "compare", "train", "export", "pull", "models"];
+    const parts = ["data pull", "data texts", "data triples", "recipe search", "recipe fit", "recipe candidates"];
+    for (const command of [...commands, ...parts]) {
       const { out } = await oneword([...command.split(" "), "--help"]);
       for (const [, flag] of out.matchAll(/^ {2}(?:-\w, )?(--[\w-]+)/gm)) {
         if (flag !== "--help") expect(docs, command).toContain(flag);

@@ -81,6 +81,8 @@ async function oneword(...args: string[]) {
     load: async (_name, options) => wordModel(asked, options),
     pullModel: async () => Promise.reject(new Error("not used")),
     listModels: async () => [],
+    listPrepared: async () => [],
+    pruneCache: async () => [],
     stdin: Readable.from([]),
     stdout,
     stderr,

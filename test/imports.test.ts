@@ -11,7 +11,7 @@ const layers = [
   ["runtime"],
   ["embed"],
   ["search", "evaluate"],
-  ["train", "recipes"],
+  ["train", "export", "recipes"],
   ["index.ts"],
   ["server"],
   ["cli"],

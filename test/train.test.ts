@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -63,6 +63,20 @@ describe("a run", () => {
     });
   });
 
+  test.each(["nf4", "int4", "stored"] as const)("on %s weights lowers the loss too", async (precision) => {
+    await train(options(precision, { precision, epochs: 2 }));
+    const log = losses(await logOf(precision));
+    expect(mean(log.slice(-3))).toBeLessThan(mean(log.slice(0, 3)) - 0.2);
+  });
+
+  test("trains on texts alone, as SimCSE does: dropout makes two views of each", async () => {
+    const columns = { anchor: "sent0", positive: "sent0", hardNegative: null };
+    await train(options("unsupervised", { columns, epochs: 2, dropout: 0.3 }));
+    const log = losses(await logOf("unsupervised"));
+    expect(log.every((loss) => loss > 0)).toBe(true);
+    expect(mean(log.slice(-4))).toBeLessThan(mean(log.slice(0, 4)));
+  });
+
   test("takes pairs without hard negatives", async () => {
     const columns = { ...trainDefaults.columns, hardNegative: null };
     await train(options("pairs", { columns, epochs: 1 }));
@@ -114,6 +128,12 @@ describe("a run that is killed", () => {
   test("is not gone on with by other options", async () => {
     const other = options("whole-again", { resume: true, learningRate: 1e-3 });
     await expect(train(other)).rejects.toMatchObject({ code: "bad-option", message: /belongs to a run with other/ });
+  });
+
+  test("is the only one in its folder", async () => {
+    await mkdir(join(folder, "locked"));
+    await writeFile(join(folder, "locked", "run.pid"), String(process.ppid));
+    await expect(train(options("locked"))).rejects.toMatchObject({ code: "locked" });
   });
 
   test("a damaged checkpoint is an error that names it", async () => {

@@ -23,7 +23,7 @@ const forms: readonly WeightForm[] = [
   "int4",
   "nf4",
 ];
-const [rows, columns] = [2500, 448]; // two spans, the last one shorter
+const [rows, columns] = [4700, 448]; // two spans, the last one shorter
 let folder: string;
 const entries = new Map<string, TensorEntry>();
 const rescale = new Map([

@@ -2,9 +2,10 @@ import { pulledFolder } from "../evaluate/data-folder.ts";
 import { readSets, textsOf } from "../evaluate/evaluate.ts";
 import { type DataSource, pullData } from "../evaluate/pull-data.ts";
 import { parseTasks } from "../evaluate/tasks.ts";
+import { nliTriples } from "../train/nli-triples.ts";
 import type { CliContext } from "./context.ts";
 import { UsageError } from "./exit-codes.ts";
-import { downloadProgress } from "./progress.ts";
+import { counted, downloadProgress } from "./progress.ts";
 import { writeTo } from "./stdout-sink.ts";
 
 export interface DataPullFlags {
@@ -39,4 +40,25 @@ export interface DataTextsFlags {
 export async function runDataTexts({ tasks, data }: DataTextsFlags, context: CliContext): Promise<void> {
   const sets = await readSets(parseTasks(tasks), data ?? pulledFolder());
   await writeTo(context.stdout, [...new Set(textsOf(sets))].map((text) => `${text}\n`).join(""));
+}
+
+export interface DataTriplesFlags {
+  readonly premise: string;
+  readonly hypothesis: string;
+  readonly label: string;
+  readonly quiet?: boolean;
+}
+
+/** `oneword data triples`: training data out of NLI files, in the columns that train reads by default. */
+export async function runDataTriples(
+  files: readonly string[],
+  { premise, hypothesis, label, quiet = false }: DataTriplesFlags,
+  context: CliContext,
+): Promise<void> {
+  const { triples, unused } = await nliTriples(files, { premise, hypothesis, label });
+  await writeTo(context.stdout, "sent0\tsent1\thard_neg\n");
+  for (const triple of triples) {
+    await writeTo(context.stdout, `${triple.premise}\t${triple.entailed}\t${triple.contradicted}\n`);
+  }
+  if (!quiet) context.stderr.write(`${counted(triples.length, "triple")}; ${counted(unused, "row")} not used\n`);
 }

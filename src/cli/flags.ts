@@ -65,7 +65,7 @@ export function addRunFlags(command: Command): Command {
     .addOption(
       new Option(
         "--precision <precision>",
-        "weights as the file holds them, widened, or quantised (default: stored)",
+        "weights as the file holds them, in another float type, or quantised (default: stored; float16 but on the cpu)",
       ).choices(precisions),
     )
     .option("--adapter <folder>", "LoRA adapter in PEFT's form on the weights, with its recipe.json (default: none)")

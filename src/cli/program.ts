@@ -1,14 +1,16 @@
 import { Argument, Command, Option } from "commander";
+import { exportFormats } from "../export/formats.ts";
 import { packageVersion } from "../files/package-version.ts";
 import { vectorFormats } from "../files/vector-writer.ts";
 import type { CompareFlags } from "./compare.ts";
 import type { CliContext, CliDependencies } from "./context.ts";
-import type { DataPullFlags, DataTextsFlags } from "./data.ts";
+import type { DataPullFlags, DataTextsFlags, DataTriplesFlags } from "./data.ts";
 import { type EmbedFlags, runEmbed } from "./embed.ts";
 import { addEvalFlags, type EvalFlags } from "./eval-flags.ts";
 import { exitCodeHelp, exitCodes } from "./exit-codes.ts";
 import type { ExplainFlags } from "./explain.ts";
-import { addModelFlags, addTextFlags, parsePositive } from "./flags.ts";
+import type { ExportFlags } from "./export.ts";
+import { addModelFlags, addTextFlags, defaultModel, parseLayer, parsePositive } from "./flags.ts";
 import { listenForInterrupt } from "./interrupt.ts";
 import { matrixFormats } from "./matrix.ts";
 import { type ModelsFlags, runModels } from "./models.ts";
@@ -64,6 +66,7 @@ function buildProgram(context: CliContext): Command {
   addCompare(program, context);
   addData(program, context);
   addTrain(program, context);
+  addExport(program, context);
   addRecipe(program, context);
   addExplain(program, context);
   addPull(program, context);
@@ -160,7 +163,9 @@ function addCompare(program: Command, context: CliContext): void {
 }
 
 function addData(program: Command, context: CliContext): void {
-  const data = program.command("data").description("Evaluation sets: fetch them, or print their texts.");
+  const data = program
+    .command("data")
+    .description("Evaluation sets: fetch them, or print their texts; training data out of NLI files.");
   data
     .command("pull")
     .description("Fetch the sets of a kind from the hub, and print the folder that eval --data takes.")
@@ -182,6 +187,21 @@ function addData(program: Command, context: CliContext): void {
     .option("--data <folder>", "folder with the sets (default: what oneword data pull fetched)")
     .addHelpText("after", `\nExample:\n  $ oneword data texts --tasks stsb-dev > texts.txt\n${exitCodeHelp}`)
     .action(async (flags: DataTextsFlags) => (await import("./data.ts")).runDataTexts(flags, context));
+  data
+    .command("triples")
+    .description("Training data out of NLI files: each premise with a hypothesis it entails and one it contradicts.")
+    .argument("<file...>", ".tsv, .csv, .jsonl, each perhaps .gz, or .parquet")
+    .option("--premise <column>", "column of the premise", "premise")
+    .option("--hypothesis <column>", "column of the hypothesis", "hypothesis")
+    .option("--label <column>", "column of entailment, contradiction (or e, c; 0, 2); others are left out", "label")
+    .option("-q, --quiet", "nothing on standard error but errors (default: counts)")
+    .addHelpText(
+      "after",
+      `\nExample:\n  $ oneword data triples snli.jsonl --label gold_label > triples.tsv\n${exitCodeHelp}`,
+    )
+    .action(async (files: string[], flags: DataTriplesFlags) =>
+      (await import("./data.ts")).runDataTriples(files, flags, context),
+    );
 }
 
 function addTrain(program: Command, context: CliContext): void {
@@ -214,6 +234,32 @@ function addExplain(program: Command, context: CliContext): void {
     );
 }
 
+function addExport(program: Command, context: CliContext): void {
+  program
+    .command("export")
+    .description("Write a model for transformers or sentence-transformers, an adapter merged into its weights.")
+    .option("-o, --output <folder>", "the model goes here")
+    .addOption(
+      new Option(
+        "--format <format>",
+        "a folder for transformers, or with pooling and template for sentence-transformers",
+      )
+        .choices(exportFormats)
+        .default("safetensors"),
+    )
+    .addOption(new Option("--dtype <type>", "of the weights").choices(["float16", "float32"]).default("float16"))
+    .option("-m, --model <model>", `known name, folder, .gguf file or hub id (default: ${defaultModel})`)
+    .option("--adapter <folder>", "LoRA adapter to merge, with its recipe.json (default: none)")
+    .option("--template <text>", "template of sentence-transformers (default: the adapter's, else eol)")
+    .option("--layer <layer>", "layer at which the model ends (default: the adapter's, else last)", parseLayer)
+    .option("--offline", "never touch the network (default: fetch a model that is not here)")
+    .addHelpText(
+      "after",
+      `\nExample:\n  $ oneword export --adapter adapter --format sentence-transformers --output model\n${exitCodeHelp}`,
+    )
+    .action(async (flags: ExportFlags) => (await import("./export.ts")).runExport(flags, context));
+}
+
 function addPull(program: Command, context: CliContext): void {
   program
     .command("pull")
@@ -228,8 +274,9 @@ function addPull(program: Command, context: CliContext): void {
 function addModels(program: Command, context: CliContext): void {
   program
     .command("models")
-    .description("List the models on this machine: name, size, source, path.")
+    .description("List the models on this machine and the weights prepared from them: name, size, source, path.")
     .option("--json", "print a JSON array, sizes in bytes (default: a table)")
-    .addHelpText("after", `\nExample:\n  $ oneword models\n${exitCodeHelp}`)
+    .option("--prune", "remove what no model here can use, and list that instead (default: remove nothing)")
+    .addHelpText("after", `\nExamples:\n  $ oneword models\n  $ oneword models --prune\n${exitCodeHelp}`)
     .action((flags: ModelsFlags) => runModels(flags, context));
 }

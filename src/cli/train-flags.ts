@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { devices } from "../runtime/device.ts";
 import { templates } from "../text/templates.ts";
-import { trainDefaults } from "../train/options.ts";
+import { type TrainPrecision, trainDefaults, trainPrecisions } from "../train/options.ts";
 import { append, parseLayer, parsePositive } from "./flags.ts";
 
 /** Flags of `oneword train`; each may stand in the --config file instead, in camelCase. */
@@ -13,6 +13,7 @@ export interface TrainFlags {
   readonly model?: string;
   readonly template?: string;
   readonly layer?: number | "last";
+  readonly precision?: TrainPrecision;
   readonly rank?: number;
   readonly alpha?: number;
   readonly dropout?: number;
@@ -33,6 +34,8 @@ export interface TrainFlags {
   readonly hardNegative?: string;
   readonly source?: string;
   readonly excludeSource?: readonly string[];
+  readonly skipBadRows?: boolean;
+  readonly testData?: string;
   readonly device?: (typeof devices)[number];
   readonly threads?: number;
   readonly offline?: boolean;
@@ -43,13 +46,18 @@ const { columns, ...defaults } = trainDefaults;
 
 export function addTrainFlags(command: Command): Command {
   return command
-    .option("-d, --data <file>", "examples, tab-separated with a header, perhaps .gz; repeatable", append)
+    .option("-d, --data <file>", "examples: .tsv, .csv, .jsonl, each perhaps .gz, or .parquet; repeatable", append)
     .option("-o, --output <folder>", "adapter, checkpoint and log go here")
     .option("--resume", "go on from the checkpoint in --output, if there is one (default: start anew)")
     .option("--config <file>", "JSON object with these flags in camelCase; flags win over it")
     .option("-m, --model <model>", `known name, folder, .gguf file or hub id (default: ${defaults.model})`)
     .option("--template <text>", `prompt with one {text} slot, or ${Object.keys(templates).join(", ")} (default: eol)`)
     .option("--layer <layer>", "hidden state that is trained: 1, 2 … or last (default: last)", parseLayer)
+    .addOption(
+      new Option("--precision <precision>", "how the frozen weights are held; nf4 is QLoRA (default: float32)").choices(
+        trainPrecisions,
+      ),
+    )
     .option("--rank <count>", `rank of the adapter (default: ${defaults.rank})`, parsePositive)
     .option("--alpha <number>", `the adapter counts alpha / rank (default: ${defaults.alpha})`, parseNumber)
     .option("--dropout <fraction>", `of the adapter's inputs (default: ${defaults.dropout})`, parseNumber)
@@ -82,10 +90,15 @@ export function addTrainFlags(command: Command): Command {
       parsePositive,
     )
     .option("--anchor <column>", `column of the first text (default: ${columns.anchor})`)
-    .option("--positive <column>", `column of the text that belongs to it (default: ${columns.positive})`)
+    .option(
+      "--positive <column>",
+      `column of the text that belongs to it; that of the anchor itself for SimCSE by dropout (default: ${columns.positive})`,
+    )
     .option("--hard-negative <column>", `column of the contradicting text, or none (default: ${columns.hardNegative})`)
     .option("--source <column>", "column that says where a row came from (default: source)")
     .option("--exclude-source <name>", "leave rows of this source out; repeatable (default: all rows)", append)
+    .option("--skip-bad-rows", "leave wrong rows out and count them (default: stop at the first)")
+    .option("--test-data <folder>", "warn of examples that are in these STS sets (default: what data pull fetched)")
     .addOption(new Option("--device <device>", "where to compute (default: cpu)").choices(devices))
     .option("--threads <count>", "threads of one operator (default: one for each physical core)", parsePositive)
     .option("--offline", "never touch the network (default: fetch a model that is not here)")

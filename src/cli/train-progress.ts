@@ -36,6 +36,10 @@ export class TrainProgress {
     this.#write(`step ${step} · STS-B dev ${score}${isBest ? ", the best so far: kept" : ""}`, false);
   }
 
+  warning(message: string): void {
+    this.#write(`warning: ${message}`, false);
+  }
+
   /** Takes the redrawn line away. */
   clear(): void {
     if (this.#isDrawn) this.#stderr.write("\r\x1b[K");

@@ -15,6 +15,7 @@ export async function runTrain(given: TrainFlags, context: CliContext): Promise<
   const progress = new TrainProgress(context, flags.quiet === true);
   const { best, steps } = await train(options, {
     signal: context.signal,
+    onWarning: (message) => progress.warning(message),
     onStep: (report) => progress.step(report),
     onEvaluation: (report) => progress.evaluation(report),
   });
@@ -40,7 +41,7 @@ function trainOptions(flags: TrainFlags): TrainOptions {
   const { template, layer, target, anchor, positive, hardNegative, source, excludeSource } = flags;
   const same = ["model", "output", "resume", "rank", "alpha", "dropout", "temperature", "batchSize"] as const;
   const more = ["microBatchTokens", "maxSentenceTokens", "learningRate", "warmupSteps", "epochs", "maxSteps"] as const;
-  const rest = ["maxGradNorm", "seed", "evalEvery", "device", "threads", "offline"] as const;
+  const rest = ["precision", "maxGradNorm", "seed", "evalEvery", "device", "threads", "offline"] as const;
   const set = [...same, ...more, ...rest].flatMap((key) => (flags[key] === undefined ? [] : [[key, flags[key]]]));
   return {
     ...trainDefaults,
@@ -56,5 +57,7 @@ function trainOptions(flags: TrainFlags): TrainOptions {
       source: source ?? "source",
     },
     excludedSources: excludeSource ?? [],
+    skipsBadRows: flags.skipBadRows === true,
+    testData: flags.testData ?? null,
   };
 }

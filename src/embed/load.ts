@@ -6,6 +6,7 @@ import { readAdapter } from "../models/adapter-file.ts";
 import { type OpenedCheckpoint, openCheckpoint } from "../models/checkpoint.ts";
 import { findArchitecture } from "../models/registry.ts";
 import type { Device } from "../runtime/device.ts";
+import { checkPrecision, checkStoredWeights, defaultPrecision } from "../runtime/device-precision.ts";
 import { multipliesSignedWeights } from "../runtime/int8-support.ts";
 import { completeRecipe, differingModel } from "../text/complete-recipe.ts";
 import { namedRecipe } from "../text/named-recipes.ts";
@@ -37,7 +38,7 @@ export interface LoadOptions {
   readonly adapter?: string;
   /** Further adapters, for views: `model.withRecipe({ adapter: identity })`. They share the weights in memory. */
   readonly adapters?: readonly string[];
-  /** How the weights are held; `stored` by default. Wins over the recipe's own. */
+  /** How the weights are held; by default `stored` on the CPU, `float16` elsewhere. Wins over the recipe's own. */
   readonly precision?: Precision;
   /** Threads of one operator; by default one for each physical core. */
   readonly threads?: number;
@@ -86,7 +87,8 @@ export async function loadEmbedder(model = "smollm2-135m", options: LoadOptions 
   const named = options.recipeName === undefined ? {} : await namedRecipe(options.recipeName, files.identity);
   const { adapters, chosen: adapter } = await readAdapters(options);
   const chosen = { ...named, ...adapter?.recipe, ...options.recipe, ...(adapter ? { adapter: adapter.identity } : {}) };
-  const precision = options.precision ?? chosen.precision ?? "stored";
+  const precision = options.precision ?? chosen.precision ?? defaultPrecision(device ?? "cpu");
+  checkPrecision(precision, device ?? "cpu");
   if (precision === "int8" && adapters.size > 0) {
     throw new InputError(
       "bad-option",
@@ -104,6 +106,7 @@ export async function loadEmbedder(model = "smollm2-135m", options: LoadOptions 
     signedWeights: precision !== "int8" || (await multipliesSignedWeights()),
     measure: async (stored) => measureActivations(stored, await openTokenizer(files, stored), signal),
   });
+  checkStoredWeights(opened.checkpoint, device ?? "cpu");
   const architecture = findArchitecture(opened.config, opened.configSource);
   return Embedder.create({
     name: files.name,

@@ -27,27 +27,57 @@ export interface FloatTensor {
  */
 export function writeSafetensors(
   tensors: readonly FloatTensor[],
-  dtype: "F32" | "F16",
+  dtype: HeldType,
   metadata: Readonly<Record<string, string>> = { format: "pt" },
 ): Uint8Array {
+  const { head, sorted } = layOut(tensors, dtype, metadata);
+  return Buffer.concat([head, ...sorted.map(({ name, shape, values }) => encodeFloats(name, shape, values, dtype))]);
+}
+
+export type HeldType = "F32" | "F16";
+
+/** A tensor that is made when it is written, so that a file may be larger than memory. */
+export interface LazyTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly read: () => Promise<Float32Array>;
+}
+
+/** The same piece by piece: the head, then each tensor's bytes. */
+export async function* streamSafetensors(
+  tensors: readonly LazyTensor[],
+  dtype: HeldType,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const { head, sorted } = layOut(tensors, dtype, { format: "pt" });
+  yield head;
+  for (const { name, shape, read } of sorted) yield encodeFloats(name, shape, await read(), dtype);
+}
+
+function layOut<T extends { readonly name: string; readonly shape: readonly number[] }>(
+  tensors: readonly T[],
+  dtype: HeldType,
+  metadata: Readonly<Record<string, string>>,
+): { readonly head: Buffer; readonly sorted: readonly T[] } {
   const sorted = [...tensors].sort((a, b) => (a.name < b.name ? -1 : 1));
   const header: Record<string, unknown> = { __metadata__: metadata };
-  const parts: Uint8Array[] = [];
   let end = 0;
-  for (const { name, shape, values } of sorted) {
-    if (values.length !== elementCount(shape)) {
-      throw new InternalError("graph", `${name}: ${values.length} numbers for the shape [${shape}].`);
-    }
-    const bytes = dtype === "F32" ? bytesOf(values) : bytesOf(Uint16Array.from(values, toHalf));
-    header[name] = { dtype, shape, data_offsets: [end, end + bytes.length] };
-    end += bytes.length;
-    parts.push(bytes);
+  for (const { name, shape } of sorted) {
+    const start = end;
+    end += elementCount(shape) * (dtype === "F32" ? 4 : 2);
+    header[name] = { dtype, shape, data_offsets: [start, end] };
   }
   const json = Buffer.from(JSON.stringify(header));
   const padded = Buffer.concat([json, Buffer.alloc((8 - (json.length % 8)) % 8, " ")]); // data begin on 8 bytes
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(padded.length));
-  return Buffer.concat([length, padded, ...parts]);
+  return { head: Buffer.concat([length, padded]), sorted };
+}
+
+function encodeFloats(name: string, shape: readonly number[], values: Float32Array, dtype: HeldType): Uint8Array {
+  if (values.length !== elementCount(shape)) {
+    throw new InternalError("graph", `${name}: ${values.length} numbers for the shape [${shape}].`);
+  }
+  return dtype === "F32" ? bytesOf(values) : bytesOf(Uint16Array.from(values, toHalf));
 }
 
 const bytesOf = (values: ArrayBufferView): Uint8Array =>

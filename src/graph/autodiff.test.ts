@@ -136,6 +136,7 @@ const withoutGradient = [
   "LessOrEqual",
   "Equal",
   "Mod",
+  "BitwiseXor",
   "Sign",
   "Identity",
   "MatMulNBits",

@@ -39,7 +39,7 @@ export function buildForwardGraph(
 ): ForwardGraph {
   const depth = readDepth(layer, config);
   const graph = new Graph();
-  const weights = new Weights(graph, checkpoint, { lora: lora(graph) });
+  const weights = new Weights(graph, checkpoint, { lora: lora(graph), isTrained: true });
   const batch = sequences(graph, config);
   const shared = hasPrefix ? sharedTokens(graph, config) : null;
   let hidden = architecture.embed(weights, batch.tokens, config); // [tokens, hiddenSize]

@@ -52,7 +52,8 @@ export async function openCheckpoint(files: ModelFiles, options: OpenOptions): P
         signal: options.signal,
         threads: options.threads,
       });
-  return { checkpoint: { tensors, source: file }, config, configSource, ggufMetadata };
+  const activations = options.precision === "float16" ? "float16" : "float32";
+  return { checkpoint: { tensors, source: file, activations }, config, configSource, ggufMetadata };
 }
 
 const originOf = (
@@ -89,15 +90,20 @@ async function readGgufModel({ weights: { file } }: ModelFiles): Promise<ModelSo
   return { entries: renamed(tensors, ggufTensorName, file), file, config, configSource: file, ggufMetadata: metadata };
 }
 
-const isFloat = ({ type }: TensorEntry): boolean => type in floatTypes;
+const isFloat = ({ type }: Pick<TensorEntry, "type">): boolean => type in floatTypes;
 
-const staysInPlace = (entries: ReadonlyMap<string, TensorEntry>, precision: Precision): boolean =>
-  (precision === "stored" || precision === "float32") && [...entries.values()].every(isFloat);
+function staysInPlace(entries: ReadonlyMap<string, TensorEntry>, precision: Precision): boolean {
+  const all = [...entries.values()];
+  if (precision === "float16")
+    return all.every(({ type, shape }) => type === "F16" || (isFloat({ type }) && shape.length !== 2));
+  return (precision === "stored" || precision === "float32") && all.every(isFloat);
+}
 
 /** Tables are read row by row, so 4-bit blocks would have to be unpacked; norms and biases are small. */
 function formOf(entry: TensorEntry, name: string, { precision, signedWeights }: OpenOptions): WeightForm {
   const isTable = /(^|\.)embed_\w+\.weight$/.test(name);
   if (precision === "float32" || entry.shape.length !== 2) return "float32";
+  if (precision === "float16") return entry.type === "F16" ? "raw" : "float16";
   if (isTable) return isFloat(entry) ? "raw" : "byteBlocks";
   if (precision === "stored") return isFloat(entry) ? "raw" : "blocks";
   if (precision === "int4") return isFourBit(entry) ? "int4Blocks" : "int4";

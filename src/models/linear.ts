@@ -1,11 +1,12 @@
 import { InternalError } from "../errors.ts";
 import { fixed, float32Constant, int64Constant, type Value } from "../graph/graph.ts";
 import { add, cast, mul, sub } from "../graph/ops/elementwise.ts";
-import { type BlockWeight, gemm, matmulNBits } from "../graph/ops/matmul.ts";
+import { type BlockWeight, gemm, matmulNBits, productWithPacked } from "../graph/ops/matmul.ts";
 import { matmulInt8, matmulNf4, type QuantizedRows, quantizeByRow } from "../graph/ops/quantized.ts";
 import { reduceSum } from "../graph/ops/reduce.ts";
 import { gather, reshape } from "../graph/ops/shape-ops.ts";
 import { addLora } from "./lora.ts";
+import { unpacked } from "./unpack.ts";
 import type { Weights } from "./weights.ts";
 
 /**
@@ -28,6 +29,9 @@ function storedLinear(weights: Weights, x: Value, shape: readonly [number, numbe
   const [out] = shape;
   const bias = weights.has("bias") ? weights.tensor("bias", [out]) : null;
   const plusBias = (y: Value): Value => (bias ? add(y, bias) : y);
+  if (weights.isTrained && matrix.kind !== "dense") {
+    return productWithPacked(x, (way) => unpacked(matrix, way), bias);
+  }
   switch (matrix.kind) {
     case "dense":
       return gemm(x, matrix.weight, bias);

@@ -1,5 +1,6 @@
 import { readSync, writeSync } from "node:fs";
 import { InternalError, ModelError } from "../errors.ts";
+import { toHalf } from "../files/float-tensors.ts";
 import { dequantize } from "../files/gguf-blocks.ts";
 import type { TensorEntry } from "../files/tensor-index.ts";
 import { quantizeInt4, quantizeNf4, quantizeRows } from "./quantize.ts";
@@ -19,9 +20,9 @@ export interface RowSpan {
   readonly count: number;
 }
 
-const spanWeights = 1 << 20; // bounds the memory of a thread, whatever the tensor's size
+const spanWeights = 2 << 20; // bounds the memory of a thread, whatever the tensor's size
 
-/** A tensor cut into spans of about a million weights, each of whole blocks of 64. */
+/** A tensor cut into spans of about two million weights, each of whole blocks of 64. */
 export function* spansOf(entry: TensorEntry): Generator<RowSpan> {
   const rows = rowsOf(entry);
   const step = Math.max(64, Math.floor(spanWeights / widthOf(entry)) & ~63);
@@ -48,7 +49,7 @@ export function fillSpan(span: RowSpan, form: WeightForm, to: StoredTensor, file
   };
   switch (to.kind) {
     case "dense":
-      writePart(form === "raw" ? bytes : floatRows(span, bytes, rescale), to);
+      writePart(denseRows(span, bytes, form, rescale), to);
       break;
     case "int8": {
       const { quants, scales } = quantizeRows(floatRows(span, bytes, rescale), widthOf(entry));
@@ -70,6 +71,12 @@ export function fillSpan(span: RowSpan, form: WeightForm, to: StoredTensor, file
       if (parts.zeroPoints && to.zeroPoints) writePart(parts.zeroPoints, to.zeroPoints);
     }
   }
+}
+
+function denseRows(span: RowSpan, bytes: Uint8Array, form: WeightForm, rescale?: Rescale): ArrayBufferView {
+  if (form === "raw") return bytes;
+  const rows = floatRows(span, bytes, rescale);
+  return form === "float16" ? Uint16Array.from(rows, toHalf) : rows;
 }
 
 /** Largest |w| of each column of a span. */

@@ -6,11 +6,21 @@ import { nf4Block, quantizeInt4 } from "./quantize.ts";
 import type { DenseTensor, FileRange, StoredTensor } from "./weights.ts";
 
 /**
- * What becomes of a tensor. `raw`: its bytes; `float32`: widened; `blocks`: GGML blocks with their parts apart, a byte a
+ * What becomes of a tensor. `raw`: its bytes; `float32`: widened; `float16`: rounded; `blocks`: GGML blocks with their parts apart, a byte a
  * weight in `byteBlocks`, for activations in int8 in `int4Blocks`; `int8`: a scale for each output channel, with its zero
  * at 128 in `uint8`; `int4`: blocks of 32; `nf4`: blocks of 64.
  */
-export type WeightForm = "raw" | "float32" | "blocks" | "byteBlocks" | "int4Blocks" | "int8" | "uint8" | "int4" | "nf4";
+export type WeightForm =
+  | "raw"
+  | "float32"
+  | "float16"
+  | "blocks"
+  | "byteBlocks"
+  | "int4Blocks"
+  | "int8"
+  | "uint8"
+  | "int4"
+  | "nf4";
 
 const alignment = 64;
 
@@ -56,6 +66,8 @@ export function planForm(entry: TensorEntry, form: WeightForm, plan: RangePlan):
     }
     case "float32":
       return { kind: "dense", type: "float32", shape: entry.shape, ...plan.reserve(weights * 4) };
+    case "float16":
+      return { kind: "dense", type: "float16", shape: entry.shape, ...plan.reserve(weights * 2) };
     case "int8":
     case "uint8": {
       const [quants, scales] = [plan.reserve(weights), plan.reserve(rows * 4)];

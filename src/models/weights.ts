@@ -65,6 +65,8 @@ export interface Checkpoint {
   readonly tensors: ReadonlyMap<string, StoredTensor>;
   /** File or folder, for error messages. */
   readonly source: string;
+  /** What an inference graph computes in; float32 by default. */
+  readonly activations?: "float32" | "float16";
 }
 
 /** A matrix in the graph. */
@@ -81,6 +83,8 @@ export type Observer = (scope: string, x: Value) => void;
 export interface WeightHooks {
   readonly observer?: Observer | undefined;
   readonly lora?: LoraSource | undefined;
+  /** The graph will be differentiated: quantised weights are unpacked, forward and back. */
+  readonly isTrained?: boolean;
 }
 
 /** Weights of one module: names are looked up below `scope`, as in `model.layers.0.self_attn`. */
@@ -109,6 +113,10 @@ export class Weights {
   /** What an adapter adds to this module's weight [out, in]; null where there is none. */
   lora(out: number, inputs: number): LoraPair | null {
     return this.#hooks.lora?.(this.#scope.slice(0, -1), out, inputs) ?? null;
+  }
+
+  get isTrained(): boolean {
+    return this.#hooks.isTrained === true;
   }
 
   isDense(name: string): boolean {

@@ -1,5 +1,5 @@
 import { InputError } from "../errors.ts";
-import { readTsvColumns } from "../files/tsv.ts";
+import { readTable, type TableRow } from "../files/table.ts";
 
 /** What one row of training data says. */
 export interface Example {
@@ -13,6 +13,7 @@ export interface Example {
 /** Names of the columns; SimCSE's by default. */
 export interface ExampleColumns {
   readonly anchor: string;
+  /** The anchor's own column for unsupervised SimCSE: a text is its own positive, told apart by dropout. */
   readonly positive: string;
   /** Null where the data are pairs. */
   readonly hardNegative: string | null;
@@ -26,29 +27,55 @@ export interface ReadExamplesOptions {
   readonly columns: ExampleColumns;
   /** Rows of these sources are left out. */
   readonly excludedSources?: readonly string[];
+  /** Leave wrong rows out and count them, instead of stopping at the first. */
+  readonly skipsBadRows?: boolean;
+}
+
+export interface Examples {
+  readonly examples: Example[];
+  /** Rows that were wrong. */
+  readonly skipped: number;
 }
 
 /**
- * Reads training data: tab-separated, the first line naming the columns, perhaps gzipped.
- * @throws InputError "bad-row" with file and line for a row with an empty text, "file-not-found"
+ * Reads training data from .tsv, .csv, .jsonl (.gz) or .parquet.
+ * @throws InputError "bad-row" with file and line for a row without one of its texts; "file-not-found"
  */
-export async function readExamples(file: string, options: ReadExamplesOptions): Promise<Example[]> {
-  const { anchor, positive, hardNegative, source } = options.columns;
-  const excluded = new Set(options.excludedSources ?? []);
-  const names = [
-    anchor,
-    positive,
-    ...(hardNegative === null ? [] : [hardNegative]),
-    ...(excluded.size ? [source!] : []),
-  ];
+export async function readExamples(file: string, options: ReadExamplesOptions): Promise<Examples> {
+  const { columns, excludedSources = [], skipsBadRows = false } = options;
+  const excluded = new Set<unknown>(excludedSources);
   const examples: Example[] = [];
-  for await (const { fields, where } of readTsvColumns(file, names)) {
-    if (excluded.size > 0 && excluded.has(fields.at(-1)!)) continue;
-    const texts = fields.slice(0, hardNegative === null ? 2 : 3);
-    const empty = texts.findIndex((text) => text.trim() === "");
-    if (empty >= 0) throw new InputError("bad-row", `${where}: "${names[empty]}" is empty. Take the row out.`);
-    examples.push({ anchor: texts[0]!, positive: texts[1]!, hardNegative: texts[2] ?? null });
+  let skipped = 0;
+  for await (const row of readTable(file)) {
+    if (excluded.size > 0 && !row.problem && excluded.has(row.values[columns.source ?? "source"])) continue;
+    const problem = row.problem ?? problemOf(row, columns);
+    if (problem === null) examples.push(exampleOf(row, columns));
+    else if (skipsBadRows) skipped++;
+    else {
+      throw new InputError(
+        "bad-row",
+        `${row.where}: ${problem}. Put it right, or leave wrong rows out by skipping them.`,
+      );
+    }
   }
-  if (examples.length > 0) return examples;
-  throw new InputError("bad-row", `${file}: holds no example.`);
+  if (examples.length > 0) return { examples, skipped };
+  throw new InputError("bad-row", `${file}: holds no example${skipped > 0 ? `; all ${skipped} rows are wrong` : ""}.`);
+}
+
+const textColumns = ({ anchor, positive, hardNegative }: ExampleColumns): string[] =>
+  hardNegative === null ? [anchor, positive] : [anchor, positive, hardNegative];
+
+function problemOf({ values }: TableRow, columns: ExampleColumns): string | null {
+  for (const name of textColumns(columns)) {
+    const value = values[name];
+    if (value === undefined) return `no column "${name}"; there are ${Object.keys(values).join(", ")}`;
+    if (typeof value !== "string") return `"${name}" is ${JSON.stringify(value)}, not a text`;
+    if (value.trim() === "") return `"${name}" is empty`;
+  }
+  return null;
+}
+
+function exampleOf({ values }: TableRow, columns: ExampleColumns): Example {
+  const [anchor, positive, hardNegative] = textColumns(columns).map((name) => values[name] as string);
+  return { anchor: anchor!, positive: positive!, hardNegative: hardNegative ?? null };
 }

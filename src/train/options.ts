@@ -5,6 +5,10 @@ import type { Device } from "../runtime/device.ts";
 import type { RecipeOptions } from "../text/recipe.ts";
 import { defaultColumns, type ExampleColumns } from "./examples.ts";
 
+/** Precisions of frozen weights; int8 is not among them, since its inputs are rescaled. */
+export const trainPrecisions = ["float32", "stored", "int4", "nf4"] as const;
+export type TrainPrecision = (typeof trainPrecisions)[number];
+
 /** Everything that makes a run; the defaults are the paper's (PromptEOL, arXiv 2307.16645, section 4). */
 export interface TrainOptions {
   readonly model: string;
@@ -12,11 +16,16 @@ export interface TrainOptions {
   readonly data: readonly string[];
   readonly columns: ExampleColumns;
   readonly excludedSources: readonly string[];
+  readonly skipsBadRows: boolean;
+  /** Folder of evaluation sets, to warn of examples that are in them; the pulled ones by default. */
+  readonly testData: string | null;
   /** Folder for the adapter, the checkpoint and the log. */
   readonly output: string;
   /** Go on from the checkpoint in the output folder, if there is one. */
   readonly resume: boolean;
   readonly recipe: RecipeOptions;
+  /** How the frozen weights are held. nf4 is QLoRA (arXiv 2305.14314). */
+  readonly precision: TrainPrecision;
   readonly rank: number;
   readonly alpha: number;
   readonly dropout: number;
@@ -44,8 +53,11 @@ export const trainDefaults = {
   model: "smollm2-135m",
   columns: defaultColumns,
   excludedSources: [],
+  skipsBadRows: false,
+  testData: null,
   resume: false,
   recipe: {},
+  precision: "float32",
   rank: 64,
   alpha: 16,
   dropout: 0.05,
@@ -70,6 +82,7 @@ export const trainDefaults = {
 /** Options that make a run take other steps; the data are in it by their contents. */
 const essential = [
   "recipe",
+  "precision",
   "rank",
   "alpha",
   "dropout",

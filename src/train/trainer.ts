@@ -3,6 +3,10 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { writeAdapterRecipe } from "../embed/adapter-recipe.ts";
 import { InputError } from "../errors.ts";
+import { pulledFolder } from "../evaluate/data-folder.ts";
+import { readStsSet } from "../evaluate/read-sts.ts";
+import { type StsTask, stsTasks, taskTitles } from "../evaluate/tasks.ts";
+import { lockForProcess } from "../files/process-lock.ts";
 import { adapterWeightsName, writeAdapter } from "../models/adapter-file.ts";
 import { type BatchGradients, CachedGradients, DirectGradients, type TrainingBatch } from "./batch-gradients.ts";
 import { type RunState, readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
@@ -10,6 +14,7 @@ import { DevScore } from "./dev-score.ts";
 import { type Example, readExamples } from "./examples.ts";
 import { AdamW, clipByGlobalNorm } from "./optimizer.ts";
 import { checkTrainOptions, fingerprint, type TrainOptions } from "./options.ts";
+import { countOverlap } from "./overlap.ts";
 import { exchangeTensors, FlatTensors, initialParameters } from "./parameters.ts";
 import type { PromptEncoder } from "./prompts.ts";
 import { checkSchedule, linearSchedule } from "./schedule.ts";
@@ -44,6 +49,7 @@ export interface EvaluationReport {
 
 export interface TrainObserver {
   readonly signal?: AbortSignal;
+  readonly onWarning?: (message: string) => void;
   readonly onStep?: (report: StepReport) => void;
   readonly onEvaluation?: (report: EvaluationReport) => void;
 }
@@ -56,17 +62,26 @@ export interface TrainResult {
 /**
  * Trains an adapter and keeps the one that is best on STS-B dev. The output folder holds the adapter in PEFT's form,
  * `checkpoint.safetensors` to go on from, and `log.jsonl`.
- * @throws InputError for options and data; "diverged" for a loss that is no number; CapacityError "disk-full"
+ * @throws CapacityError "locked" while another process trains into the folder; InputError for options and data; "diverged" for a loss that is no number; CapacityError "disk-full"
  */
 export async function train(options: TrainOptions, observer: TrainObserver = {}): Promise<TrainResult> {
   checkTrainOptions(options);
+  await mkdir(options.output, { recursive: true });
+  const unlock = await lockForProcess(join(options.output, "run.pid"), options.output);
+  try {
+    return await trainInto(options, observer);
+  } finally {
+    await unlock();
+  }
+}
+
+async function trainInto(options: TrainOptions, observer: TrainObserver): Promise<TrainResult> {
   const model = await openTrainingModel(options, observer.signal);
-  const examples = (await Promise.all(options.data.map((file) => readExamples(file, options)))).flat();
+  const examples = await readData(options, observer);
   const steps = planSteps(examples, options);
   const engine = await createEngine(model, options);
   const dev = await DevScore.create(model.adapted, model.devPrompts, model.session);
   try {
-    await mkdir(options.output, { recursive: true });
     await writeAdapterRecipe(options.output, model.recipe);
     const run = fingerprint(options, model.identity, digest(examples));
     return await new Run(options, observer, model, engine, dev, run).over(steps, examples);
@@ -74,6 +89,23 @@ export async function train(options: TrainOptions, observer: TrainObserver = {})
     await engine.close();
     await dev.close();
   }
+}
+
+/** All files' examples; says what was left out and what a test set has too. */
+async function readData(options: TrainOptions, { onWarning }: TrainObserver): Promise<Example[]> {
+  const read = await Promise.all(options.data.map((file) => readExamples(file, options)));
+  const skipped = read.reduce((sum, file) => sum + file.skipped, 0);
+  if (skipped > 0) onWarning?.(`${skipped} wrong rows were left out.`);
+  const examples = read.flatMap((file) => file.examples);
+  const folder = options.testData ?? pulledFolder(options.cacheDir ?? undefined);
+  const sets = await Promise.allSettled([...stsTasks, "stsb-dev" as const].map((task) => readStsSet(task, folder)));
+  const present = sets.flatMap((set) => (set.status === "fulfilled" ? [set.value] : [])); // as many as are on this machine
+  for (const [task, count] of countOverlap(examples, present)) {
+    onWarning?.(
+      `${count} examples hold a sentence of ${taskTitles[task as StsTask]}: a score on it is not one on unseen text.`,
+    );
+  }
+  return examples;
 }
 
 /** Indexes of the examples of every step of the whole run. */

@@ -26,10 +26,9 @@ export interface TrainingModel {
 
 /** Finds the model, fetches it if need be, and reads what training needs of it. */
 export async function openTrainingModel(options: TrainOptions, signal?: AbortSignal): Promise<TrainingModel> {
-  const { model, cacheDir, offline, rank, alpha, dropout, targets, device, threads } = options;
+  const { model, cacheDir, offline, precision, rank, alpha, dropout, targets, device, threads } = options;
   const where = cacheDir === null ? {} : { cacheDir };
   const files = await resolveModel(model, { offline, ...where, ...(signal ? { signal } : {}) });
-  const precision = "float32";
   const recipe = completeRecipe(options.recipe, { model: files.identity, precision });
   const opened = await openCheckpoint(files, { precision, cacheFolder: cacheFolder(cacheDir ?? undefined), signal });
   const architecture = findArchitecture(opened.config, opened.configSource);

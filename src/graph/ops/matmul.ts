@@ -73,6 +73,20 @@ export function product(
  */
 export const gemm = (x: Value, weight: Value, bias: Value | null): Value => product(x, weight, { transB: true }, bias);
 
+/**
+ * x Wᵀ + b with a frozen weight that is unpacked where it is used, on the way forward and once more on the way back, so that
+ * nothing of it is held in between;  dx = dy W.
+ * @param unpack  [out, in]
+ */
+export function productWithPacked(x: Value, unpack: (way: "forward" | "back") => Value, bias: Value | null): Value {
+  const weight = unpack("forward");
+  const rule = defineOp("Gemm", {
+    infer: () => [{ type: x.type, shape: [x.shape[0]!, weight.shape[0]!] }],
+    gradient: ({ outputGrad: dy }) => [product(dy, unpack("back")), null, null],
+  });
+  return single(rule(bias ? [x, weight, bias] : [x, weight], { transB: 1 }));
+}
+
 const matmulNBitsOp = defineOp("MatMulNBits", {
   domain: "com.microsoft",
   infer: (inputs, attributes) => {

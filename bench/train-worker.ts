@@ -1,0 +1,37 @@
+import { createInterface } from "node:readline";
+import { type BatchGradients, CachedGradients, DirectGradients } from "../src/train/batch-gradients.ts";
+import { AdamW, clipByGlobalNorm } from "../src/train/optimizer.ts";
+import { type TrainOptions, trainDefaults } from "../src/train/options.ts";
+import { FlatTensors, initialParameters } from "../src/train/parameters.ts";
+import { openTrainingModel } from "../src/train/training-model.ts";
+
+/** One side of bench/train.ts: a training step, optimizer included, on the same triples for every line. */
+interface SetUp extends Pick<TrainOptions, "model" | "precision" | "microBatchTokens" | "threads"> {
+  readonly triples: readonly (readonly [string, string, string])[];
+}
+
+const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+const { triples, ...setUp } = JSON.parse((await lines.next()).value) as SetUp;
+const options: TrainOptions = { ...trainDefaults, ...setUp, data: [], output: "", dropout: 0 };
+const { adapted, prompts, session } = await openTrainingModel(options);
+const engine: BatchGradients =
+  setUp.microBatchTokens === "batch"
+    ? await DirectGradients.create(adapted, options.temperature, session)
+    : await CachedGradients.create(adapted, options.temperature, session, setUp.microBatchTokens);
+const parameters = initialParameters(engine.tensors, options.seed);
+const gradients = new FlatTensors(engine.tensors);
+const optimizer = new AdamW(parameters.values.length);
+const column = (i: 0 | 1 | 2) => triples.map((triple) => prompts.encode(triple[i]));
+const answer = (value: unknown): boolean => process.stdout.write(`${JSON.stringify(value)}\n`);
+
+answer({ name: `oneword ${setUp.precision}, ${setUp.microBatchTokens === "batch" ? "one run" : "cached"}` });
+while (!(await lines.next()).done) {
+  const start = performance.now();
+  const batch = { prefix: prompts.prefix, anchors: column(0), positives: column(1), hardNegatives: column(2) };
+  const loss = await engine.compute(batch, parameters, gradients);
+  clipByGlobalNorm(gradients.values, options.maxGradNorm);
+  optimizer.update(parameters.values, gradients.values, 1e-9); // the same loss again
+  const seconds = (performance.now() - start) / 1000;
+  answer({ seconds, peakBytes: process.resourceUsage().maxRSS * 1024, first: [], loss });
+}
+await engine.close();

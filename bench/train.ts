@@ -1,0 +1,62 @@
+import { availableParallelism } from "node:os";
+import { resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { resolveModel } from "../src/files/resolve-model.ts";
+import { cleanUp } from "../src/text/clean-up.ts";
+import { completeRecipe } from "../src/text/complete-recipe.ts";
+import { fillParts, promptParts } from "../src/text/prompt-parts.ts";
+import { readExamples } from "../src/train/examples.ts";
+import { trainDefaults } from "../src/train/options.ts";
+import { median, Side } from "./side.ts";
+
+/**
+ * Triples per second and peak memory of a training step, LoRA of rank 64 on all linear weights, beside PyTorch + PEFT when
+ * ONEWORD_PEER_PYTHON names a Python that has them. The sides take turns within each round.
+ */
+const { values } = parseArgs({
+  options: {
+    data: { type: "string", default: resolve(import.meta.dirname, "../../../shared/data/nli/triples.tsv.gz") },
+    rounds: { type: "string", default: "3" },
+    batch: { type: "string", default: "16" },
+    threads: { type: "string", default: String(availableParallelism()) },
+    model: { type: "string", default: "smollm2-135m" },
+  },
+});
+
+const threads = Number(values.threads);
+const { examples } = await readExamples(values.data, { columns: trainDefaults.columns });
+const triples = examples
+  .slice(0, Number(values.batch))
+  .map(({ anchor, positive, hardNegative }) => [anchor, positive, hardNegative!]);
+const files = await resolveModel(values.model);
+const recipe = completeRecipe({}, { model: files.identity, precision: "float32" });
+const [parts] = promptParts(recipe);
+const prompts = triples.map((triple) => triple.map((text) => fillParts(parts!, cleanUp(text, recipe.cleanUp))));
+
+const worker = resolve(import.meta.dirname, "train-worker.js");
+const base = { model: values.model, threads, triples };
+const sides = [
+  new Side(process.execPath, [worker], { ...base, precision: "float32", microBatchTokens: "batch" }, threads),
+  new Side(process.execPath, [worker], { ...base, precision: "nf4", microBatchTokens: 1024 }, threads),
+];
+const python = process.env.ONEWORD_PEER_PYTHON;
+const peer = resolve(import.meta.dirname, "../../bench/train-peer.py");
+if (python) sides.push(new Side(python, [peer], { gguf: files.weights.file, prompts }, threads));
+
+for (const side of sides) await side.ready();
+for (let round = 0; round < Number(values.rounds); round++) for (const side of sides) await side.run();
+for (const side of sides) side.close();
+
+const reference = sides.at(-1)!;
+const print = (line: string): boolean => process.stdout.write(`${line}\n`);
+print(`${triples.length} triples a step, ${threads} threads, ${values.rounds} rounds in turn, medians`);
+for (const side of sides) {
+  const rate = triples.length / median(side.measures.map(({ seconds }) => seconds));
+  const peak = Math.max(...side.measures.map(({ peakBytes }) => peakBytes)) / 2 ** 20;
+  const ratios = side.measures.map(({ seconds }, i) => reference.measures[i]!.seconds / seconds);
+  const beside = python ? ` · ${median(ratios).toFixed(2)} x ${reference.name}` : "";
+  const { loss } = side.measures[0]!;
+  print(
+    `${side.name.padEnd(28)} ${rate.toFixed(2).padStart(7)} triples/s · peak ${peak.toFixed(0)} MiB · loss ${loss!.toFixed(4)}${beside}`,
+  );
+}

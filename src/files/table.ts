@@ -1,0 +1,98 @@
+import { createReadStream } from "node:fs";
+import { pipeline, type Readable } from "node:stream";
+import { createGunzip } from "node:zlib";
+import { InputError } from "../errors.ts";
+import { checkTextFile, readTextLines } from "./text-lines.ts";
+
+/** A row by the names of its columns. */
+export interface TableRow {
+  readonly values: Readonly<Record<string, unknown>>;
+  /** `file:line`, or `file, row n` where a file has no lines. */
+  readonly where: string;
+  /** What is wrong with the row itself; its values are not to be used then. */
+  readonly problem?: string;
+}
+
+export const tableFormats = ["tsv", "csv", "jsonl", "parquet"] as const;
+
+/**
+ * Rows of a table: `.tsv`, `.csv` (RFC 4180) or `.jsonl`, each perhaps with `.gz` behind it, or `.parquet`. The first line
+ * of the first two names the columns. A row that is wrong in itself is given with what is wrong.
+ * @throws InputError "bad-row" for a name without a format or a file without a header; "file-not-found"; "not-utf8"
+ */
+export async function* readTable(file: string): AsyncGenerator<TableRow, void, undefined> {
+  await checkTextFile(file);
+  const format = /\.(tsv|csv|jsonl|ndjson|parquet)(\.gz)?$/i.exec(file)?.[1]?.toLowerCase();
+  if (format === "tsv") yield* tsvRows(file);
+  else if (format === "csv") yield* csvRows(file);
+  else if (format === "parquet") yield* parquetRows(file);
+  else if (format) yield* jsonRows(file);
+  else throw new InputError("bad-row", `${file}: its extension names no format. Name it ${tableFormats.join(", ")}.`);
+}
+
+function openBytes(file: string): Readable {
+  const source: Readable = createReadStream(file, { highWaterMark: 256 * 1024 });
+  return file.endsWith(".gz") ? pipeline(source, createGunzip(), () => {}) : source;
+}
+
+async function* tsvRows(file: string): AsyncGenerator<TableRow> {
+  let header: string[] | undefined;
+  for await (const { text, lineNumber } of readTextLines(openBytes(file), file)) {
+    const fields = text.split("\t");
+    if (header) yield namedRow(header, fields, `${file}:${lineNumber}`);
+    else header = fields;
+  }
+  if (!header) throw emptyTable(file);
+}
+
+async function* csvRows(file: string): AsyncGenerator<TableRow> {
+  const { parse } = await import("csv-parse");
+  const options = { bom: true, info: true, relax_column_count: true, skip_empty_lines: true } as const;
+  const rows = pipeline(openBytes(file), parse(options), () => {});
+  let header: string[] | undefined;
+  try {
+    for await (const { record, info } of rows as AsyncIterable<{ record: string[]; info: { lines: number } }>) {
+      if (header) yield namedRow(header, record, `${file}:${info.lines}`);
+      else header = record;
+    }
+  } catch (cause) {
+    throw new InputError("bad-row", `${file}: not CSV: ${(cause as Error).message}. Check its quotes.`, { cause });
+  }
+  if (!header) throw emptyTable(file);
+}
+
+async function* jsonRows(file: string): AsyncGenerator<TableRow> {
+  for await (const { text, lineNumber } of readTextLines(openBytes(file), file)) {
+    if (text.trim() !== "") yield jsonRow(text, `${file}:${lineNumber}`);
+  }
+}
+
+function jsonRow(text: string, where: string): TableRow {
+  try {
+    const values: unknown = JSON.parse(text);
+    if (typeof values === "object" && values !== null) return { values: values as Record<string, unknown>, where };
+    return { values: {}, where, problem: "not a JSON object" };
+  } catch (error) {
+    return { values: {}, where, problem: `not JSON (${(error as Error).message})` };
+  }
+}
+
+async function* parquetRows(file: string): AsyncGenerator<TableRow> {
+  const { asyncBufferFromFile, parquetReadObjects } = await import("hyparquet");
+  let rows: Record<string, unknown>[];
+  try {
+    rows = await parquetReadObjects({ file: await asyncBufferFromFile(file) });
+  } catch (cause) {
+    throw new InputError("bad-row", `${file}: not Parquet: ${(cause as Error).message}.`, { cause });
+  }
+  for (const [i, values] of rows.entries()) yield { values, where: `${file}, row ${i + 1}` };
+}
+
+function namedRow(header: readonly string[], fields: readonly string[], where: string): TableRow {
+  const values = Object.fromEntries(header.map((name, i) => [name, fields[i]]));
+  if (fields.length === header.length) return { values, where };
+  return { values, where, problem: `${fields.length} fields, but the header has ${header.length}` };
+}
+
+const emptyTable = (file: string): InputError =>
+  new InputError("bad-row", `${file}: is empty; its first line must name the columns.`);

@@ -1,0 +1,93 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { parquetWriteFile } from "hyparquet-writer";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { defaultColumns, readExamples } from "./examples.ts";
+import { nliTriples } from "./nli-triples.ts";
+import { countOverlap } from "./overlap.ts";
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "oneword-examples-"));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+async function fileOf(name: string, contents: string): Promise<string> {
+  const file = join(folder, name);
+  await writeFile(file, name.endsWith(".gz") ? gzipSync(contents) : contents);
+  return file;
+}
+
+const columns = defaultColumns;
+const expected = [
+  { anchor: 'A "dog", small.', positive: "An animal", hardNegative: "A cat" },
+  { anchor: "Rain\u00e9", positive: "Wet", hardNegative: "Dry" },
+];
+const json = expected.map(({ anchor, positive, hardNegative }) =>
+  JSON.stringify({ hard_neg: hardNegative, sent0: anchor, sent1: positive, other: 1 }),
+);
+
+describe("the same examples come from", () => {
+  test.each([
+    ["tsv", `sent1\tsent0\thard_neg\nAn animal\tA "dog", small.\tA cat\nWet\tRain\u00e9\tDry\n`],
+    ["tsv.gz", `sent0\tsent1\thard_neg\nA "dog", small.\tAn animal\tA cat\nRain\u00e9\tWet\tDry`],
+    ["csv", `sent0,hard_neg,sent1\r\n"A ""dog"", small.",A cat,An animal\r\nRain\u00e9,Dry,Wet\r\n`],
+    ["jsonl", `${json.join("\n")}\n`],
+  ])("%s", async (extension, contents) => {
+    const { examples } = await readExamples(await fileOf(`a.${extension}`, contents), { columns });
+    expect(examples).toEqual(expected);
+  });
+
+  test("parquet", async () => {
+    const file = join(folder, "a.parquet");
+    const columnData = [
+      { name: "sent0", data: expected.map(({ anchor }) => anchor), type: "STRING" as const },
+      { name: "sent1", data: expected.map(({ positive }) => positive), type: "STRING" as const },
+      { name: "hard_neg", data: expected.map(({ hardNegative }) => hardNegative), type: "STRING" as const },
+    ];
+    parquetWriteFile({ filename: file, columnData });
+    expect((await readExamples(file, { columns })).examples).toEqual(expected);
+  });
+});
+
+describe("a wrong row", () => {
+  test.each([
+    ["an empty text", "a.tsv", "sent0\tsent1\thard_neg\na\tb\tc\nd\t \tf\n", /a\.tsv:3: "sent1" is empty/],
+    ["too few fields", "b.tsv", "sent0\tsent1\thard_neg\na\tb\n", /b\.tsv:2: 2 fields, but the header has 3/],
+    ["a missing column", "c.tsv", "sent0\tsent1\na\tb\n", /no column "hard_neg"; there are sent0, sent1/],
+    ["what is no JSON", "d.jsonl", '{"sent0":1}', /d\.jsonl:1: "sent0" is 1, not a text/],
+    ["an unknown extension", "e.txt", "a", /its extension names no format/],
+  ])("is reported by line: %s", async (_what, name, contents, message) => {
+    await expect(readExamples(await fileOf(name, contents), { columns })).rejects.toThrow(message);
+  });
+
+  test("is left out and counted if asked to", async () => {
+    const file = await fileOf("skip.jsonl", `${json[0]}\nnot json\n{"sent0":"a"}\n${json[1]}\n`);
+    expect(await readExamples(file, { columns, skipsBadRows: true })).toEqual({ examples: expected, skipped: 2 });
+  });
+});
+
+test("triples pair off what a premise entails and contradicts, the shorter list repeated", async () => {
+  const file = await fileOf(
+    "nli.tsv",
+    "premise\thypothesis\tlabel\np\te1\tentailment\np\tc1\tcontradiction\np\tn\tneutral\np\te2\t0\nq\te\te\n",
+  );
+  expect(await nliTriples([file], { premise: "premise", hypothesis: "hypothesis", label: "label" })).toEqual({
+    triples: [
+      { premise: "p", entailed: "e1", contradicted: "c1" },
+      { premise: "p", entailed: "e2", contradicted: "c1" },
+    ],
+    unused: 1,
+  });
+});
+
+test("an example that is in a test set is found however it is written", () => {
+  const pairs = [{ sentence1: "a dog , small .", sentence2: "x", score: 1 }];
+  const counts = countOverlap(
+    [{ anchor: "A dog, small!", positive: "b", hardNegative: null }],
+    [{ task: "stsb", subsets: [{ name: "test", pairs }] }],
+  );
+  expect([...counts]).toEqual([["stsb", 1]]);
+});
