@@ -1,4 +1,4 @@
-"""PyTorch float32 as the peer of bench/embed.ts: the same prompts, sorted by length, in batches of 64.
+"""PyTorch as the peer of bench/embed.ts: the same prompts, sorted by length, in batches of 64.
 
 Reads the model's GGUF path and the sentences (one line of JSON each) from standard input, then runs once for every line
 "run" and answers with one line of JSON. Needs: torch, transformers, gguf.
@@ -15,9 +15,10 @@ from transformers import AutoModel, AutoTokenizer
 torch.set_num_threads(int(os.environ.get("THREADS", "2")))
 torch.set_grad_enabled(False)
 setup = json.loads(sys.stdin.readline())
+dtype = getattr(torch, setup["dtype"])
 folder, file = os.path.split(setup["gguf"])
 tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file)
-model = AutoModel.from_pretrained(folder, gguf_file=file, dtype=torch.float32).eval()
+model = AutoModel.from_pretrained(folder, gguf_file=file, dtype=dtype).eval()
 tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
 tokenizer.padding_side = "right"
 
@@ -35,7 +36,7 @@ def embed(prompts):
     return rows
 
 
-print(json.dumps({"name": f"PyTorch {torch.__version__} float32"}), flush=True)
+print(json.dumps({"name": f"PyTorch {torch.__version__} {setup['dtype']}"}), flush=True)
 for line in sys.stdin:
     start = time.perf_counter()
     rows = embed(setup["prompts"])

@@ -5,8 +5,15 @@ import { createInterface } from "node:readline";
 export interface Measure {
   readonly seconds: number;
   readonly peakBytes: number;
-  readonly first: number[];
+  /** Of the first vector, to see that all sides compute the same. */
+  readonly first: readonly number[];
   readonly loss?: number;
+  /** Tokens that were run, without those of the shared prefix. */
+  readonly tokensPerSentence?: number;
+  /** Of the cells of attention's grids. */
+  readonly paddingShare?: number;
+  /** Of the time. */
+  readonly outsideShare?: number;
 }
 
 /** A process that runs the job once whenever it is asked to. */
@@ -40,7 +47,7 @@ export class Side {
 
   async #answer<T>(): Promise<T> {
     const { value, done } = await this.#lines.next();
-    if (done) throw new Error("a side of the benchmark ended early; its messages are above.");
+    if (done) throw new Error(`${this.name || "a side"} ended early; its messages are above.`);
     return JSON.parse(value) as T;
   }
 }

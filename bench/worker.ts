@@ -1,25 +1,48 @@
 import { createInterface } from "node:readline";
 import { load } from "../src/index.ts";
-import type { Precision } from "../src/text/recipe.ts";
+import type { Precision, RecipeOptions } from "../src/text/recipe.ts";
+import type { Measure } from "./side.ts";
 
-/** One side of bench/embed.ts: reads the set-up, then runs once for every line and answers with one line of JSON. */
+/** Our side of bench/embed.ts: reads the set-up, then runs once for every line and answers with one line of JSON. */
 interface SetUp {
   readonly model: string;
   readonly precision: Precision;
   readonly threads: number;
+  readonly workers: number;
+  readonly recipe: RecipeOptions;
   readonly sentences: readonly string[];
+  /** Most tokens of one run. */
+  readonly batchTokens?: number;
 }
 
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-const setUp = JSON.parse((await lines.next()).value) as SetUp;
-const model = await load(setUp.model, { precision: setUp.precision, threads: setUp.threads });
+const {
+  model: name,
+  precision,
+  recipe,
+  sentences,
+  threads,
+  workers,
+  batchTokens,
+} = JSON.parse((await lines.next()).value) as SetUp;
+const model = await load(name, { precision, recipe, workers, threads: workers > 1 ? threads / workers : threads });
 const answer = (value: unknown): boolean => process.stdout.write(`${JSON.stringify(value)}\n`);
 
-answer({ name: `oneword ${setUp.precision}` });
+answer({ name: `oneword ${precision}${workers > 1 ? `, ${workers} workers` : ""}` });
 while (!(await lines.next()).done) {
+  const before = model.statistics;
   const start = performance.now();
-  const rows = await model.embed(setUp.sentences);
-  const seconds = (performance.now() - start) / 1000;
-  answer({ seconds, peakBytes: process.resourceUsage().maxRSS * 1024, first: Array.from(rows[0]!) });
+  const rows = await model.embed(sentences, batchTokens ? { batchTokens } : {});
+  const milliseconds = performance.now() - start;
+  const { tokens, cells, runtimeMs } = model.statistics;
+  const measure: Measure = {
+    seconds: milliseconds / 1000,
+    peakBytes: process.resourceUsage().maxRSS * 1024,
+    first: Array.from(rows[0]!),
+    tokensPerSentence: (tokens - before.tokens) / sentences.length,
+    paddingShare: 1 - (tokens - before.tokens) / (cells - before.cells),
+    outsideShare: 1 - (runtimeMs - before.runtimeMs) / workers / milliseconds,
+  };
+  answer(measure);
 }
 await model.close();

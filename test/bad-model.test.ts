@@ -57,6 +57,16 @@ test("the model is good before it is damaged", async () => {
   expect(vector).toHaveLength(96);
 });
 
+test("a text with a token that the model has no row for is refused, others are embedded", async () => {
+  const vocabulary: Record<string, number> = JSON.parse(readFileSync(join(folder, "tokenizer.json"), "utf8")).model
+    .vocab;
+  const outside = Object.entries(vocabulary).find(([token, id]) => id >= 512 && /^\p{L}+$/u.test(token));
+  const model = await load(folder, { cacheDir: join(folder, "cache"), offline: true });
+  await expect(model.embed([`a ${outside?.[0] ?? "\u0000"}`])).rejects.toMatchObject({ code: "tokenizer" });
+  expect(await model.embed(["a cat"])).toHaveLength(1);
+  await model.close();
+});
+
 test.each<[string, string, RegExp, () => unknown]>([
   [
     "a missing tensor",
@@ -124,7 +134,14 @@ describe("a damaged config.json is a config or a ModelError", () => {
   /** Sizes that no array can have, and rope type "factors", which only a GGUF file has with its numbers. */
   const isLeftOut = (json: unknown): boolean =>
     /"factors"/.test(JSON.stringify(json)) ||
-    ["head_dim", "hidden_size"].some((key) => Number((json as Record<string, unknown>)[key]) > 2 ** 20);
+    ["head_dim", "hidden_size"].some((key) => {
+      const size = (json as Record<string, unknown>)[key];
+      return typeof size === "number" && size > 2 ** 20;
+    });
+
+  test("whose model_type is an object that cannot be a string", () => {
+    expect(() => findArchitecture({ model_type: { toString: "" } }, "c")).toThrow(ModelError);
+  });
 
   test.each([...architectures.keys()])("%s", (modelType) => {
     const name = modelType === "llama" ? "llama-gqa-rope3" : modelType;

@@ -131,6 +131,8 @@ async function oneword(args: string[], { input, model = fakeModel(), ...override
       throw new ModelError("model-not-found", "no such model.");
     },
     listModels: async () => [],
+    listPrepared: async () => [],
+    pruneCache: async () => [],
     stdin,
     stdout,
     stderr,
@@ -206,6 +208,45 @@ describe("embed", () => {
       model: "facebook/opt-125m",
       options: { recipe: { model: "facebook/opt-125m@abc", template: "x {text}", layer: 2 } },
     });
+  });
+
+  test("--recipe takes a name, and a warning of the load is one line on stderr", async () => {
+    const load = async (_name: string, options: LoadOptions) => {
+      options.onWarning?.("the recipe is for a, but the model is b.");
+      expect(options).toMatchObject({ recipeName: "best", recipe: { normalize: true } });
+      return fakeModel();
+    };
+    const { exitCode, err } = await oneword(["embed", "a", "--recipe", "best", "--normalize"], { load });
+    expect([exitCode, err.split("\n")[0]]).toEqual([0, "oneword: warning: the recipe is for a, but the model is b."]);
+  });
+
+  test("--recipe that is neither a file nor a name is refused with the names", async () => {
+    const { exitCode, err } = await oneword(["embed", "a", "--recipe", "bset"]);
+    expect([exitCode, err]).toEqual([1, expect.stringMatching(/^oneword: bset: no such file.*name one of best, eol/)]);
+  });
+
+  test("--demonstrations go from their file in front of the template", async () => {
+    const file = join(folder, "demonstrations.tsv");
+    await writeFile(file, "sentence\tword\nA jockey riding a horse.\tEquestrian\n");
+    const { loads } = await oneword(["embed", "a", "--demonstrations", file]);
+    const demonstrations = [{ sentence: "A jockey riding a horse.", word: "Equestrian" }];
+    expect(loads).toMatchObject([{ options: { recipe: { demonstrations } } }]);
+  });
+
+  test("explain prints the words of each text, or JSON", async () => {
+    expect((await oneword(["explain", "cat", "a b\nc"])).out).toBe('cat 100.0 %\n"a b\\nc" 100.0 %\n');
+    const { out } = await oneword(["explain", "cat", "--json"]);
+    expect(JSON.parse(out)).toEqual({ text: "cat", words: [{ text: "cat", id: 0, probability: 1 }] });
+  });
+
+  test("candidates come from WordNet's files, or from texts with the model's word", async () => {
+    const wordnet = new URL("./fixtures/wordnet", import.meta.url).pathname;
+    const { out } = await oneword(["recipe", "candidates", "--wordnet", wordnet, "--count", "1"]);
+    expect(out).toBe("sentence\tword\na human being.\tPerson\n");
+    const texts = join(folder, "texts.txt");
+    await writeFile(texts, "walk\n\nof\n");
+    expect((await oneword(["recipe", "candidates", "--texts", texts])).out).toBe("sentence\tword\nwalk\tWalk\n");
+    expect(await oneword(["recipe", "candidates"])).toMatchObject({ exitCode: 2 });
   });
 
   test.each([
@@ -323,7 +364,7 @@ describe("embed", () => {
     ],
     [["embed", "a", "--batch-tokens", "1e3"], /whole number over 0/],
     [["embed", "a", "--layer", "-1"], /last or a whole number from 0/],
-    [["embed", "a", "--precision", "int7"], /Allowed choices are stored, float32, int8, int4, nf4/],
+    [["embed", "a", "--precision", "int7"], /Allowed choices are stored, float32, .*int8, int4, nf4/],
     [["embed", "a", "--nope"], /unknown option '--nope'/],
     [["embed", "a", "--format", "npy"], /binary and needs a file/],
     [["embed", "a", "--output", "v.txt"], /names no format\. Add --format jsonl\|csv\|npy\|parquet/],
@@ -519,19 +560,40 @@ describe("pull and models", () => {
     expect(JSON.parse((await oneword(["models", "--json"], { listModels })).out)).toEqual(listed);
     expect((await oneword(["models"])).err).toMatch(/oneword pull smollm2-135m/);
   });
+
+  test("models lists prepared weights behind the models, with their precision", async () => {
+    const weights = { name: "smollm2-135m", precision: "int8", bytes: 1.4e8, path: "/c/d", complete: true };
+    const listPrepared = async () => [weights];
+    expect((await oneword(["models"], { listPrepared })).out).toBe(
+      "NAME          SIZE    SOURCE         PATH\nsmollm2-135m  140 MB  prepared int8  /c/d\n",
+    );
+    const { out } = await oneword(["models", "--json"], { listPrepared });
+    expect(JSON.parse(out)).toEqual([{ ...weights, source: "prepared" }]);
+  });
+
+  test("models --prune says what went, what stayed and how much is free now", async () => {
+    const pruned = [
+      { path: "/c/a", bytes: 1.5e8, reason: "download that was cut", removed: true },
+      { path: "/c/b", bytes: 5e7, reason: "download that was cut", removed: false },
+    ];
+    const { exitCode, out, err } = await oneword(["models", "--prune"], { pruneCache: async () => pruned });
+    expect([exitCode, out, err]).toEqual([
+      0,
+      "SIZE    REMOVED                PATH\n150 MB  download that was cut  /c/a\n",
+      "left alone, another process works on it: /c/b\n1 folder removed, 150 MB freed\n",
+    ]);
+    const json = await oneword(["models", "--prune", "--json"], { pruneCache: async () => pruned });
+    expect(JSON.parse(json.out)).toEqual(pruned);
+    expect((await oneword(["models", "--prune"])).err).toBe("0 folders removed, 0 B freed\n");
+  });
 });
 
 describe("help and errors", () => {
   test.each([
     [[]],
-    [["embed"]],
-    [["similarity"]],
-    [["eval"]],
-    [["compare"]],
-    [["data", "pull"]],
-    [["data", "texts"]],
-    [["pull"]],
-    [["models"]],
+    ...["embed", "similarity", "eval", "explain", "compare", "train", "pull", "models"].map((command) => [[command]]),
+    ...["pull", "texts"].map((command) => [["data", command]]),
+    ...["search", "fit", "candidates"].map((command) => [["recipe", command]]),
   ])("%j --help has an example and the exit codes", async (args) => {
     const { exitCode, out, err } = await oneword([...args, "--help"]);
     expect([exitCode, err]).toEqual([0, ""]);
@@ -541,19 +603,9 @@ describe("help and errors", () => {
 
   test("docs/cli.md has every flag and every exit code", async () => {
     const docs = await readFile(new URL("../docs/cli.md", import.meta.url), "utf8");
-    for (const command of [
-      "embed",
-      "similarity",
-      "eval",
-      "compare",
-      "train",
-      "export",
-      "data pull",
-      "data texts",
-      "data triples",
-      "pull",
-      "models",
-    ]) {
+    const commands = ["embed", "similarity", "eval", "explain", "compare", "train", "export", "pull", "models"];
+    const parts = ["data pull", "data texts", "data triples", "recipe search", "recipe fit", "recipe candidates"];
+    for (const command of [...commands, ...parts]) {
       const { out } = await oneword([...command.split(" "), "--help"]);
       for (const [, flag] of out.matchAll(/^ {2}(?:-\w, )?(--[\w-]+)/gm)) {
         if (flag !== "--help") expect(docs, command).toContain(flag);

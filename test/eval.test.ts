@@ -81,6 +81,8 @@ async function oneword(...args: string[]) {
     load: async (_name, options) => wordModel(asked, options),
     pullModel: async () => Promise.reject(new Error("not used")),
     listModels: async () => [],
+    listPrepared: async () => [],
+    pruneCache: async () => [],
     stdin: Readable.from([]),
     stdout,
     stderr,
@@ -220,7 +222,7 @@ test("a transfer task gets its accuracy, and a missing set its name", async () =
       { length: count },
       (_, i) => `${i % 2 ? "NUM" : "LOC"}\t${i % 2 ? "how many" : "where is"} w${i}\tx\n`,
     ).join("");
-  await writeFile(join(folder, "TREC", "train.tsv"), `label\tsentence\tfine\n${rows(200)}`);
+  await writeFile(join(folder, "TREC", "train.tsv"), `label\tsentence\tfine\n${rows(2000)}`);
   await writeFile(join(folder, "TREC", "test.tsv"), `label\tsentence\tfine\n${rows(40)}`);
   const { out } = await oneword("eval", "--tasks", "trec", "--mode", "fast", "--data", folder, "-q");
   expect(out).toMatch(/TREC\nwords, float32 +100\.00\n$/);

@@ -1,4 +1,4 @@
-import { mkdtemp, open, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -6,10 +6,11 @@ import type { TensorEntry } from "../src/files/tensor-index.ts";
 import { Graph } from "../src/graph/graph.ts";
 import { linear } from "../src/models/linear.ts";
 import { nf4Values, quantizeInt4, quantizeNf4, quantizeRows } from "../src/models/quantize.ts";
-import { RangeWriter, type WeightForm, writeForm } from "../src/models/weight-forms.ts";
+import type { WeightForm } from "../src/models/weight-plan.ts";
 import { type StoredTensor, Weights } from "../src/models/weights.ts";
 import { multipliesSignedWeights } from "../src/runtime/int8-support.ts";
 import { Session, Tensor } from "../src/runtime/session.ts";
+import { writeForm } from "./write-form.ts";
 
 const [tokens, inputs, outputs] = [5, 128, 48];
 let folder: string;
@@ -44,13 +45,7 @@ async function stored(form: WeightForm): Promise<StoredTensor> {
     offset: 0,
     length: weights.byteLength,
   };
-  const file = join(folder, `${form}.bin`);
-  const handle = await open(file, "w");
-  try {
-    return await writeForm(entry, form, new RangeWriter(handle, file));
-  } finally {
-    await handle.close();
-  }
+  return writeForm(entry, form, join(folder, `${form}.bin`));
 }
 
 async function run(form: WeightForm, withBias = true): Promise<Float32Array> {

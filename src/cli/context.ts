@@ -2,7 +2,9 @@ import type { EventEmitter } from "node:events";
 import type { Readable, Writable } from "node:stream";
 import type { EmbeddingModel } from "../embed/embedding-model.ts";
 import type { LoadOptions, LoadProgress } from "../embed/load.ts";
+import type { PreparedWeights } from "../files/list-prepared.ts";
 import type { ModelFiles } from "../files/model-files.ts";
+import type { Pruned } from "../files/prune.ts";
 
 export interface PullOptions {
   readonly offline?: boolean;
@@ -25,6 +27,8 @@ export interface CliDependencies {
   load(model: string, options: LoadOptions): Promise<EmbeddingModel>;
   pullModel(name: string, options: PullOptions): Promise<ModelFiles>;
   listModels(): Promise<readonly ListedModel[]>;
+  listPrepared(): Promise<readonly PreparedWeights[]>;
+  pruneCache(options: { readonly signal: AbortSignal }): Promise<readonly Pruned[]>;
   readonly stdin: Readable & { readonly isTTY?: boolean };
   readonly stdout: Writable & { readonly isTTY?: boolean };
   readonly stderr: Writable & { readonly isTTY?: boolean; readonly columns?: number };

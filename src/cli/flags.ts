@@ -12,12 +12,14 @@ export interface ModelFlags {
   readonly model?: string;
   readonly recipe?: string;
   readonly template?: string;
+  readonly demonstrations?: string;
   readonly normalize?: boolean;
   readonly precision?: Precision;
   readonly adapter?: string;
   readonly layer?: number | "last";
   readonly device?: Device;
   readonly threads?: number;
+  readonly workers?: number;
   readonly batchTokens?: number;
   readonly truncate?: boolean;
   readonly offline?: boolean;
@@ -32,11 +34,15 @@ export interface TextFlags {
 }
 
 export function addModelFlags(command: Command): Command {
+  return addRunFlags(addRecipeFlags(command)).option(
+    "--truncate",
+    "shorten a text that does not fit, and say how many were (default: an error)",
+  );
+}
+
+/** Flags that say what is made of a text. */
+function addRecipeFlags(command: Command): Command {
   return command
-    .option(
-      "-m, --model <model>",
-      `known name, folder, .gguf file or hub id (default: the recipe's, else ${defaultModel})`,
-    )
     .option(
       "--recipe <file|name>",
       `JSON file with template, demonstrations, layer …, or ${recipeNames.join(", ")}; flags win over it`,
@@ -45,14 +51,24 @@ export function addModelFlags(command: Command): Command {
       "--template <text>",
       `prompt with one {text} slot, or ${Object.keys(templates).join(", ")} (default: the recipe's, else eol)`,
     )
+    .option("--demonstrations <file>", ".tsv or .jsonl with sentence and word: all of them go in front of the template")
+    .option("--layer <layer>", "hidden state to read: 0 token embeddings, 1, 2 … or last (default: last)", parseLayer);
+}
+
+/** Flags that choose the model and how it is run. */
+export function addRunFlags(command: Command): Command {
+  return command
+    .option(
+      "-m, --model <model>",
+      `known name, folder, .gguf file or hub id (default: the recipe's, else ${defaultModel})`,
+    )
     .addOption(
       new Option(
         "--precision <precision>",
-        "weights as the file holds them, widened, or quantised (default: stored)",
+        "weights as the file holds them, in another float type, or quantised (default: stored; float16 but on the cpu)",
       ).choices(precisions),
     )
     .option("--adapter <folder>", "LoRA adapter in PEFT's form on the weights, with its recipe.json (default: none)")
-    .option("--layer <layer>", "hidden state to read: 0 token embeddings, 1, 2 … or last (default: last)", parseLayer)
     .addOption(
       new Option("--device <device>", "where to compute, if the installed runtime has it (default: cpu)").choices(
         devices,
@@ -60,11 +76,15 @@ export function addModelFlags(command: Command): Command {
     )
     .option("--threads <count>", "threads of one operator (default: one for each physical core)", parsePositive)
     .option(
+      "--workers <count>",
+      "threads that each hold the model and run it by themselves (default: 1); for many texts",
+      parsePositive,
+    )
+    .option(
       "--batch-tokens <count>",
       `most tokens of one run of the model (default: ${defaultBatchTokens}); less takes less memory`,
       parsePositive,
     )
-    .option("--truncate", "shorten a text that does not fit, and say how many were (default: an error)")
     .option("--offline", "never touch the network (default: fetch a model that is not here)")
     .option("-q, --quiet", "nothing on standard error but errors (default: progress, summary, hints)");
 }

@@ -4,7 +4,7 @@ import type { LoadOptions } from "../embed/load.ts";
 import { InputError } from "../errors.ts";
 import { checkTextFile } from "../files/text-lines.ts";
 import { recipeNames } from "../text/named-recipes.ts";
-import type { RecipeOptions } from "../text/recipe.ts";
+import type { Demonstration, RecipeOptions } from "../text/recipe.ts";
 import { readRecipe } from "../text/recipe-fields.ts";
 import type { CliContext } from "./context.ts";
 import { UsageError } from "./exit-codes.ts";
@@ -26,9 +26,11 @@ export async function loadModel(flags: ModelFlags, context: CliContext): Promise
   const startedAt = performance.now();
   try {
     const model = await context.load(name, {
-      ...loadOptions(flags, fromFile, context.signal, downloads.onProgress),
+      ...loadOptions(flags, fromFile, await readShown(flags.demonstrations), context.signal, downloads.onProgress),
       ...(named ? { recipeName: flags.recipe! } : {}),
-      onWarning: (message) => context.stderr.write(`oneword: warning: ${message}\n`),
+      onWarning(message) {
+        if (!flags.quiet) context.stderr.write(`oneword: warning: ${message}\n`);
+      },
     });
     const seconds = (performance.now() - (downloads.lastAt() ?? startedAt)) / 1000;
     return { model, loaded: `${model.name} (${model.recipe.precision} weights) loaded in ${seconds.toFixed(1)} s` };
@@ -40,12 +42,14 @@ export async function loadModel(flags: ModelFlags, context: CliContext): Promise
 function loadOptions(
   flags: ModelFlags,
   fromFile: RecipeOptions,
+  demonstrations: readonly Demonstration[] | undefined,
   signal: AbortSignal,
   onProgress: NonNullable<LoadOptions["onProgress"]>,
 ): LoadOptions {
   const recipe: RecipeOptions = {
     ...fromFile,
     ...(flags.template === undefined ? {} : { template: flags.template }),
+    ...(demonstrations === undefined ? {} : { demonstrations }),
     ...(flags.layer === undefined ? {} : { layer: flags.layer }),
     ...(flags.normalize === undefined ? {} : { normalize: flags.normalize }),
   };
@@ -55,6 +59,7 @@ function loadOptions(
     ...(flags.adapter === undefined ? {} : { adapter: flags.adapter }),
     ...(flags.device === undefined ? {} : { device: flags.device }),
     ...(flags.threads === undefined ? {} : { threads: flags.threads }),
+    ...(flags.workers === undefined ? {} : { workers: flags.workers }),
     offline: flags.offline === true,
     signal,
     onProgress,
@@ -69,6 +74,12 @@ export function embedOptions(flags: ModelFlags, signal: AbortSignal): EmbedOptio
     ...(flags.normalize === undefined ? {} : { normalize: flags.normalize }),
     ...(flags.batchTokens === undefined ? {} : { batchTokens: flags.batchTokens }),
   };
+}
+
+/** The file's demonstrations; their reader is only loaded where there are some. */
+async function readShown(file: string | undefined): Promise<readonly Demonstration[] | undefined> {
+  if (file === undefined) return undefined;
+  return (await import("../recipes/demonstrations.ts")).readDemonstrations(file);
 }
 
 async function readRecipeFile(file: string): Promise<RecipeOptions> {

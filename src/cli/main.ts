@@ -13,6 +13,8 @@ const exitCode = await runCli(process.argv.slice(2), {
   load: async (model, options) => (await import("../embed/load.ts")).load(model, options),
   pullModel: async (name, options) => (await import("../files/pull.ts")).pullModel(name, options),
   listModels: async () => (await import("../files/pull.ts")).listModels({}),
+  listPrepared: async () => (await import("../files/list-prepared.ts")).listPrepared({}),
+  pruneCache: async (options) => (await import("../files/prune.ts")).pruneCache(options),
   stdin: process.stdin,
   stdout: process.stdout,
   stderr: process.stderr,

@@ -274,8 +274,9 @@ function addPull(program: Command, context: CliContext): void {
 function addModels(program: Command, context: CliContext): void {
   program
     .command("models")
-    .description("List the models on this machine: name, size, source, path.")
+    .description("List the models on this machine and the weights prepared from them: name, size, source, path.")
     .option("--json", "print a JSON array, sizes in bytes (default: a table)")
-    .addHelpText("after", `\nExample:\n  $ oneword models\n${exitCodeHelp}`)
+    .option("--prune", "remove what no model here can use, and list that instead (default: remove nothing)")
+    .addHelpText("after", `\nExamples:\n  $ oneword models\n  $ oneword models --prune\n${exitCodeHelp}`)
     .action((flags: ModelsFlags) => runModels(flags, context));
 }

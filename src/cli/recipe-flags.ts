@@ -1,10 +1,11 @@
 import { type Command, InvalidArgumentError } from "commander";
-import { addModelFlags, append, type ModelFlags, parsePositive } from "./flags.ts";
+import { addModelFlags, addRunFlags, append, type ModelFlags, parsePositive } from "./flags.ts";
 
 /** Flags of `oneword recipe search`. */
-export interface SearchFlags extends ModelFlags {
+export interface SearchFlags
+  extends Omit<ModelFlags, "recipe" | "template" | "demonstrations" | "layer" | "truncate" | "normalize"> {
   readonly data?: string;
-  readonly demonstrations?: readonly string[];
+  readonly candidates?: readonly string[];
   readonly prompts?: readonly string[];
   readonly depth: number;
   readonly beam: number;
@@ -19,8 +20,8 @@ export function addSearchFlags(command: Command): Command {
   command
     .option("--data <file>", "labelled pairs or triples, tab-separated with a header (default: STS-B dev)")
     .option(
-      "--demonstrations <file>",
-      "candidates, .tsv or .jsonl with sentence and word; repeatable (default: the paper's 300)",
+      "--candidates <file>",
+      "demonstrations to try, .tsv or .jsonl with sentence and word; repeatable (default: the paper's 300)",
       append,
     )
     .option("--prompts <list>", "recipes by name to begin with, with commas between", parseList, [
@@ -35,7 +36,7 @@ export function addSearchFlags(command: Command): Command {
     .option("-o, --output <file>", "the recipe goes here, over what is there", "recipe.json")
     .option("--report <file>", "an HTML page about the search (default: beside --output)")
     .option("--no-resume", "measure anew (default: go on from the journal beside --output)");
-  return addModelFlags(command);
+  return addRunFlags(command);
 }
 
 /** Flags of `oneword recipe fit`. */

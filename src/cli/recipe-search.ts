@@ -22,7 +22,7 @@ export async function runRecipeSearch(flags: SearchFlags, context: CliContext): 
   const startedAt = performance.now();
   const data = flags.data ?? packagedDev;
   const halves = splitHalves(await readLabelled(data));
-  const files = flags.demonstrations ?? [packagedDemonstrations];
+  const files = flags.candidates ?? [packagedDemonstrations];
   const demonstrations = (await Promise.all(files.map(readDemonstrations))).flat();
   const unlabelled = flags.unlabelled === undefined ? null : await readAllTexts(flags.unlabelled, context);
   const journal = await Journal.open(`${withoutExtension(flags.output)}.journal.jsonl`, { anew: !flags.resume });
@@ -37,9 +37,14 @@ export async function runRecipeSearch(flags: SearchFlags, context: CliContext): 
       depth: flags.depth,
       beam: flags.beam,
       layers: upperHalf(model),
+      firstDirections: 64,
       directions: [null, 0, 8, 16, 32, 64, 128],
       ...(flags.minutes === undefined ? {} : { deadline: startedAt + flags.minutes * 60_000 }),
-      signal: context.signal,
+      embed: {
+        truncate: true,
+        signal: context.signal,
+        ...(flags.batchTokens === undefined ? {} : { batchTokens: flags.batchTokens }),
+      },
       onProgress: (progress) => {
         line.show(progress);
         extendCurve(curve, progress);

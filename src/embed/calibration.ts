@@ -1,5 +1,8 @@
+import { setImmediate } from "node:timers/promises";
+import { InputError, ModelError } from "../errors.ts";
 import { buildInferenceGraph } from "../models/build.ts";
 import type { OpenedCheckpoint } from "../models/checkpoint.ts";
+import type { DecoderConfig } from "../models/config.ts";
 import { findArchitecture } from "../models/registry.ts";
 import { maximaOutput, observeMaxima } from "../models/smoothing.ts";
 import { Encoder } from "../runtime/encoder.ts";
@@ -8,20 +11,24 @@ import { promptParts } from "../text/prompt-parts.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { calibrationSentences } from "./calibration-sentences.ts";
 
-/** Sentences of one run: all layers' inputs are alive at once. */
-const batchSize = 8;
+/** Sentences of one run. More take more memory than all the rest of preparing weights, and hold up an interrupt. */
+const batchSize = 4;
 
 /**
  * Largest |x| of each channel of every linear weight's input over some prompts, by the weight's scope: what int8 needs to
  * know of a model's activations. The sentences are fixed, so that a model gives the same weights on every machine.
+ * @throws InputError "aborted", between two runs; ModelError "tokenizer" where the model can take none of them
  */
 export async function measureActivations(
   { config: json, configSource, checkpoint }: OpenedCheckpoint,
   tokenizer: Tokenizer,
+  signal?: AbortSignal,
 ): Promise<ReadonlyMap<string, Float32Array>> {
   const architecture = findArchitecture(json, configSource);
+  const config = architecture.readConfig(json, configSource);
+  const sequences = encodedPrompts(tokenizer, config);
   const scopes: string[] = [];
-  const graph = buildInferenceGraph(architecture, architecture.readConfig(json, configSource), checkpoint, "last", {
+  const graph = buildInferenceGraph(architecture, config, checkpoint, "last", {
     observer: (inner) => {
       const observe = observeMaxima(inner);
       return (scope, x) => {
@@ -33,7 +40,9 @@ export async function measureActivations(
   const encoder = await Encoder.create(graph);
   try {
     const maxima = new Map<string, Float32Array>();
-    for (const batch of batches(prompts().map((prompt) => tokenizer.encode(prompt)))) {
+    for (const batch of batches(sequences)) {
+      if (signal?.aborted) throw new InputError("aborted", "stopped while the model's activations were measured.");
+      await setImmediate(); // runs keep the thread; here a signal or a redraw gets its turn
       const outputs = await encoder.outputs(batch, scopes.map(maximaOutput));
       for (const scope of scopes) {
         const seen = outputs.get(maximaOutput(scope))!;
@@ -44,6 +53,18 @@ export async function measureActivations(
   } finally {
     await encoder.close();
   }
+}
+
+/** Prompts as the model can take them: its tokenizer may know more tokens than it has rows. */
+function encodedPrompts(tokenizer: Tokenizer, { vocabSize, maxPositions, source }: DecoderConfig): number[][] {
+  const all = prompts().map((prompt) => tokenizer.encode(prompt));
+  const fitting = all.filter((ids) => ids.length <= maxPositions && ids.every((id) => id < vocabSize));
+  if (fitting.length > 0) return fitting;
+  throw new ModelError(
+    "tokenizer",
+    `the tokenizer gives none of ${all.length} English sentences tokens that the ${vocabSize} rows and ${maxPositions} ` +
+      `positions of ${source} can take. Use the tokenizer that came with the weights.`,
+  );
 }
 
 /** Half of the sentences alone in the template, half after a demonstration. */

@@ -90,7 +90,7 @@ export class Embedder implements EmbeddingModel {
   }
 
   async embed(texts: readonly string[], options: EmbedOptions = {}): Promise<Float32Array[]> {
-    const results = await this.#embedWindow(texts, 0, options);
+    const results = await this.embedWindow(texts, 0, options);
     return results.map(({ embedding }) => embedding);
   }
 
@@ -103,11 +103,11 @@ export class Embedder implements EmbeddingModel {
     for await (const text of texts) {
       window.push(text);
       if (window.length < windowTexts) continue;
-      yield* await this.#embedWindow(window, done, options);
+      yield* await this.embedWindow(window, done, options);
       done += window.length;
       window = [];
     }
-    if (window.length > 0) yield* await this.#embedWindow(window, done, options);
+    if (window.length > 0) yield* await this.embedWindow(window, done, options);
   }
 
   async embedLayers(
@@ -174,8 +174,11 @@ export class Embedder implements EmbeddingModel {
     await this.close();
   }
 
-  /** Texts of one window: sorted, batched, equal ones run once, and back in their order. */
-  async #embedWindow(texts: readonly string[], start: number, options: EmbedOptions): Promise<StreamedEmbedding[]> {
+  /**
+   * Texts of one window: sorted, batched, equal ones run once, and back in their order.
+   * @param start  index of the first, for results and errors
+   */
+  async embedWindow(texts: readonly string[], start: number, options: EmbedOptions): Promise<StreamedEmbedding[]> {
     this.#checkOpen();
     checkBatchTokens(options.batchTokens);
     const { unique, of } = uniqueIndex(texts);

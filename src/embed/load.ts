@@ -6,6 +6,7 @@ import { readAdapter } from "../models/adapter-file.ts";
 import { type OpenedCheckpoint, openCheckpoint } from "../models/checkpoint.ts";
 import { findArchitecture } from "../models/registry.ts";
 import type { Device } from "../runtime/device.ts";
+import { checkPrecision, checkStoredWeights, defaultPrecision } from "../runtime/device-precision.ts";
 import { multipliesSignedWeights } from "../runtime/int8-support.ts";
 import { completeRecipe, differingModel } from "../text/complete-recipe.ts";
 import { namedRecipe } from "../text/named-recipes.ts";
@@ -37,10 +38,15 @@ export interface LoadOptions {
   readonly adapter?: string;
   /** Further adapters, for views: `model.withRecipe({ adapter: identity })`. They share the weights in memory. */
   readonly adapters?: readonly string[];
-  /** How the weights are held; `stored` by default. Wins over the recipe's own. */
+  /** How the weights are held; by default `stored` on the CPU, `float16` elsewhere. Wins over the recipe's own. */
   readonly precision?: Precision;
   /** Threads of one operator; by default one for each physical core. */
   readonly threads?: number;
+  /**
+   * Threads that each hold the model and run it by themselves, with one thread for an operator unless `threads` says more;
+   * 1 by default. For many texts on many cores, or on cores that other work shares.
+   */
+  readonly workers?: number;
   /** Where to compute: `cpu` (default), or `cuda`, `webgpu`, `coreml`, `dml` where the installed runtime has it. */
   readonly device?: Device;
   /** Never touch the network. */
@@ -56,7 +62,18 @@ export interface LoadOptions {
  * @param model  a known name (`smollm2-135m`), a folder, a .gguf file or a hub id (`facebook/opt-1.3b`)
  * @throws ModelError for files that are missing, damaged or of an unknown architecture; InputError for bad options
  */
-export async function load(model = "smollm2-135m", options: LoadOptions = {}): Promise<EmbeddingModel> {
+export async function load(model?: string, options: LoadOptions = {}): Promise<EmbeddingModel> {
+  const { workers = 1 } = options;
+  if (!(Number.isInteger(workers) && workers > 0)) {
+    throw new InputError("bad-option", `workers is ${workers}; it must be a whole number over 0.`);
+  }
+  if (workers === 1) return loadEmbedder(model, options);
+  const { WorkerPool } = await import("./worker-pool.ts"); // most need none
+  return WorkerPool.create(model, options);
+}
+
+/** The model in this thread. */
+export async function loadEmbedder(model = "smollm2-135m", options: LoadOptions = {}): Promise<Embedder> {
   if (options.threads !== undefined && !(Number.isInteger(options.threads) && options.threads > 0)) {
     throw new InputError("bad-option", `threads is ${options.threads}; it must be a whole number over 0.`);
   }
@@ -70,7 +87,8 @@ export async function load(model = "smollm2-135m", options: LoadOptions = {}): P
   const named = options.recipeName === undefined ? {} : await namedRecipe(options.recipeName, files.identity);
   const { adapters, chosen: adapter } = await readAdapters(options);
   const chosen = { ...named, ...adapter?.recipe, ...options.recipe, ...(adapter ? { adapter: adapter.identity } : {}) };
-  const precision = options.precision ?? chosen.precision ?? "stored";
+  const precision = options.precision ?? chosen.precision ?? defaultPrecision(device ?? "cpu");
+  checkPrecision(precision, device ?? "cpu");
   if (precision === "int8" && adapters.size > 0) {
     throw new InputError(
       "bad-option",
@@ -86,8 +104,9 @@ export async function load(model = "smollm2-135m", options: LoadOptions = {}): P
     onProgress,
     signal,
     signedWeights: precision !== "int8" || (await multipliesSignedWeights()),
-    measure: async (stored) => measureActivations(stored, await openTokenizer(files, stored)),
+    measure: async (stored) => measureActivations(stored, await openTokenizer(files, stored), signal),
   });
+  checkStoredWeights(opened.checkpoint, device ?? "cpu");
   const architecture = findArchitecture(opened.config, opened.configSource);
   return Embedder.create({
     name: files.name,

@@ -1,4 +1,5 @@
-import { InputError } from "../errors.ts";
+import { InputError, ModelError } from "../errors.ts";
+import type { DecoderConfig } from "../models/config.ts";
 import type { Encoder, PrefixCache, TokenPlaces } from "../runtime/encoder.ts";
 import { defaultBatchTokens, planBatches } from "../text/batch.ts";
 import { cleanUp } from "../text/clean-up.ts";
@@ -26,25 +27,39 @@ export class PromptRunner {
   readonly #tokenizer: Tokenizer;
   readonly #parts: PromptParts;
   readonly #recipe: Recipe;
-  readonly #maxTokens: number;
+  readonly #config: DecoderConfig;
   readonly #prefixes = new Map<Encoder, Promise<PrefixCache>>();
   #shared: readonly number[] | undefined;
 
-  constructor(tokenizer: Tokenizer, parts: PromptParts, recipe: Recipe, maxTokens: number) {
+  constructor(tokenizer: Tokenizer, parts: PromptParts, recipe: Recipe, config: DecoderConfig) {
     this.#tokenizer = tokenizer;
     this.#parts = parts;
     this.#recipe = recipe;
-    this.#maxTokens = maxTokens;
+    this.#config = config;
   }
 
+  /** @throws as encodePrompt, and ModelError "tokenizer" for a token that the model has no row for */
   encode(text: string, index: number, { truncate = false }: EmbedOptions): PreparedPrompt {
     const sentence = cleanUp(text, this.#recipe.cleanUp);
-    const options = { maxTokens: this.#maxTokens, truncate, index };
+    const options = { maxTokens: this.#config.maxPositions, truncate, index };
     const prompt = encodePrompt(this.#tokenizer, this.#parts, sentence, options);
+    this.#checkVocabulary(prompt.ids, index);
     const { pooling = "lastToken" } = this.#recipe;
     if (pooling === "lastToken") return prompt;
     const [start, end] = sentenceSpan(this.#tokenizer, this.#parts, sentence, prompt);
     return { ...prompt, pool: { start, weights: poolWeights(pooling, end - start) } };
+  }
+
+  /** Some tokenizers know more tokens than their model, and most texts have none of those. */
+  #checkVocabulary(ids: readonly number[], index: number): void {
+    const { vocabSize, source } = this.#config;
+    const bad = ids.find((id) => id >= vocabSize);
+    if (bad === undefined) return;
+    throw new ModelError(
+      "tokenizer",
+      `input[${index}]: the tokenizer makes token ${bad} (${JSON.stringify(this.#tokenizer.decode([bad]))}) of it, but the ` +
+        `vocabulary of ${source} has 0 to ${vocabSize - 1}. Use the tokenizer that came with the weights.`,
+    );
   }
 
   /** Runs prompts after the kept prefix, and the few whose beginning merged with it whole. One prompt alone needs none. */

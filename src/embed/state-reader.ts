@@ -27,10 +27,10 @@ export class StateReader {
 
   constructor(pool: EncoderPool, tokenizer: Tokenizer, recipe: Recipe, meter: RunMeter) {
     this.#meter = meter;
-    const { maxPositions } = pool.parts.config;
+    const { config } = pool.parts;
     this.#pool = pool;
     this.#recipe = recipe;
-    this.#runners = promptParts(recipe).map((parts) => new PromptRunner(tokenizer, parts, recipe, maxPositions));
+    this.#runners = promptParts(recipe).map((parts) => new PromptRunner(tokenizer, parts, recipe, config));
   }
 
   /**

@@ -18,11 +18,8 @@ export interface ClassifierSizes {
   readonly rows: number;
 }
 
-/** Update rules with PyTorch's defaults; `weight_decay` of PyTorch is the gradient of an L2 penalty, as here. */
-export type Optimizer = "adam" | "rmsprop";
-const adam = { beta1: 0.9, beta2: 0.999, learningRate: 1e-3 };
-const rmsprop = { alpha: 0.99, learningRate: 1e-2 };
-const epsilon = 1e-8;
+/** Adam with PyTorch's defaults (arXiv 1412.6980); PyTorch's `weight_decay` is the gradient of an L2 penalty, as here. */
+const adam = { beta1: 0.9, beta2: 0.999, learningRate: 1e-3, epsilon: 1e-8 };
 
 /**
  * One step of softmax regression for every problem and penalty at once: cross-entropy, its gradient, L2, update.
@@ -31,7 +28,7 @@ const epsilon = 1e-8;
  * where a problem has no batch; bias1, bias2 [problems, 1, 1], 1 − βᵗ; parameters, mean, variance
  * [problems, features, penalties · classes]. Outputs: the last three after the step.
  */
-export function trainingStepGraph(sizes: ClassifierSizes, optimizer: Optimizer): Graph {
+export function trainingStepGraph(sizes: ClassifierSizes): Graph {
   const { problems, penalties, classes, features } = sizes;
   const graph = new Graph();
   const stateShape = [problems, features, penalties * classes];
@@ -46,18 +43,13 @@ export function trainingStepGraph(sizes: ClassifierSizes, optimizer: Optimizer):
   const gradient = add(lossGradient!, mul(l2, parameters));
   const towards = (from: Value, to: Value, rate: number): Value =>
     add(from, mul(mul(sub(to, from), isActive), constant(graph, rate)));
-  const squared = mul(gradient, gradient);
-  const next =
-    optimizer === "adam"
-      ? { mean: towards(mean, gradient, 1 - adam.beta1), variance: towards(variance, squared, 1 - adam.beta2) }
-      : { mean, variance: towards(variance, squared, 1 - rmsprop.alpha) };
-  const step =
-    optimizer === "adam"
-      ? adamStep(div(next.mean, bias1), div(next.variance, bias2), adam.learningRate)
-      : adamStep(gradient, next.variance, rmsprop.learningRate);
+  const nextMean = towards(mean, gradient, 1 - adam.beta1);
+  const nextVariance = towards(variance, mul(gradient, gradient), 1 - adam.beta2);
+  const scale = add(sqrt(div(nextVariance, bias2)), constant(graph, adam.epsilon));
+  const step = div(mul(div(nextMean, bias1), constant(graph, adam.learningRate)), scale);
   graph.output(sub(parameters, mul(step, isActive)), "nextParameters");
-  graph.output(next.mean, "nextMean");
-  graph.output(next.variance, "nextVariance");
+  graph.output(nextMean, "nextMean");
+  graph.output(nextVariance, "nextVariance");
   return graph;
 }
 
@@ -88,8 +80,3 @@ function crossEntropy(graph: Graph, parameters: Value, sizes: ClassifierSizes): 
 }
 
 const constant = (graph: Graph, value: number): Value => float32Constant(graph, [value], []);
-
-const adamStep = (direction: Value, variance: Value, learningRate: number): Value => {
-  const { graph } = direction;
-  return div(mul(direction, constant(graph, learningRate)), add(sqrt(variance), constant(graph, epsilon)));
-};

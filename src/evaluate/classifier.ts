@@ -1,7 +1,7 @@
 import type { Graph } from "../graph/graph.ts";
 import { Session, Tensor } from "../runtime/session.ts";
 import { BestSnapshots, type Fitted } from "./best-snapshots.ts";
-import { type ClassifierSizes, logitsGraph, type Optimizer, trainingStepGraph } from "./classifier-graph.ts";
+import { type ClassifierSizes, logitsGraph, trainingStepGraph } from "./classifier-graph.ts";
 import {
   type ClassifierData,
   ClassifierTrainer,
@@ -13,7 +13,6 @@ import type { RandomState } from "./random-state.ts";
 
 /** How SentEval trains. @see SentEval, senteval/tools/classifier.py */
 export interface TrainingSettings {
-  readonly optimizer: Optimizer;
   readonly batchSize: number;
   /** Passes over the examples between two looks at the held-out accuracy. */
   readonly epochSize: number;
@@ -41,7 +40,7 @@ export async function trainRegressions(
     features: data.width,
     rows: settings.batchSize,
   };
-  const step = await openSession(trainingStepGraph(sizes, settings.optimizer));
+  const step = await openSession(trainingStepGraph(sizes));
   const devRows = Math.max(...problems.map(({ dev }) => dev.length));
   const look = await openSession(logitsGraph({ ...sizes, rows: devRows }));
   try {

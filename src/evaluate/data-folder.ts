@@ -45,7 +45,9 @@ export async function findAllUnder(
 /** Says which set is missing and how to get it. */
 export async function dataNotFound(task: Task, folder: string, expected: readonly string[]): Promise<InputError> {
   const isFolder = (await stat(folder).catch(() => null))?.isDirectory() === true;
-  const where = isFolder ? `is not in ${folder} (looked for ${expected.join(" and ")})` : `: no folder ${folder}`;
+  const where = isFolder
+    ? `is not in ${folder} (looked for ${expected.join(" and ")})`
+    : `is missing, for there is no folder ${folder}`;
   const pull = `oneword data pull ${isTransferTask(task) ? "transfer" : "sts"}`;
   const advice = `Fetch it with "${pull}", or name a folder that has it with --data.`;
   return new InputError("data-not-found", `${taskTitles[task]} ${where}. ${advice}`);

@@ -57,10 +57,13 @@ test("the same seed gives the same predictions twice", async () => {
 
 test("classes that nothing tells apart are guessed, those that one feature tells are found", async () => {
   const labels = Int32Array.from({ length: 400 }, (_, i) => i % 2);
-  const features = Float32Array.from({ length: 800 }, (_, i) => (i % 2 === 1 ? 1 : labels[i >> 1]! * 2 - 1));
-  const data = { features, width: 2, labels, classes: 2 };
+  const width = 65; // 64 times the same feature, and the constant 1
+  const features = Float32Array.from({ length: 400 * width }, (_, i) =>
+    i % width === width - 1 ? 1 : labels[Math.floor(i / width)]! * 2 - 1,
+  );
+  const data = { features, width, labels, classes: 2 };
   expect((await testClassifier(data, { train: rowsOf(data) }, transferModes.fast)).accuracies).toEqual([1, 1, 1, 1, 1]);
-  const none = { ...data, features: new Float32Array(800).fill(1) };
+  const none = { ...data, features: new Float32Array(400 * width).fill(1) };
   const { accuracies } = await testClassifier(none, { train: rowsOf(none) }, transferModes.fast);
   expect(accuracies).toEqual([0.5, 0.5, 0.5, 0.5, 0.5]);
 });

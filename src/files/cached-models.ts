@@ -21,6 +21,9 @@ export const manifestName = "oneword.json";
 /** The folder of a model under `models` in the own cache. */
 export const modelFolderName = (key: string): string => key.replaceAll("/", "--");
 
+/** Held by whoever works on the model's folder, be it under `models` or under `partial`. */
+export const modelLock = (cacheRoot: string, folderName: string): string => join(cacheRoot, "locks", folderName);
+
 /** What the own cache has: a whole model, one whose files are not what its manifest says, or nothing. */
 export interface CacheHit {
   readonly files?: ModelFiles;

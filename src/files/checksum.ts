@@ -44,7 +44,8 @@ interface Memo {
   readonly sha256: string;
 }
 
-async function fileState(path: string): Promise<string> {
+/** What changes whenever a file is written: size, time and inode. @throws as stat */
+export async function fileState(path: string): Promise<string> {
   const { size, mtimeNs, ino } = await stat(path, { bigint: true });
   return `${size} ${mtimeNs} ${ino}`;
 }

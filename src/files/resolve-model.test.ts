@@ -148,7 +148,14 @@ describe("the Hugging Face cache", () => {
     }
     await expect(resolve("facebook/opt-125m@other")).rejects.toMatchObject({ code: "offline" });
     expect(await listModels({ cacheDir })).toEqual([
-      { name: "facebook/opt-125m", source: "hf-cache", path: join(root, snapshot), bytes: 11, complete: true },
+      {
+        name: "facebook/opt-125m",
+        identity: `facebook/opt-125m@${commit}`,
+        source: "hf-cache",
+        path: join(root, snapshot),
+        bytes: 11,
+        complete: true,
+      },
     ]);
   });
 

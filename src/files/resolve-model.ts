@@ -97,7 +97,10 @@ async function noWeights(folder: string): Promise<ModelError> {
 }
 
 /** sha256 of all weight files' contents; the pinned default model is itself wherever it lies. */
-async function localIdentity(weights: ModelFiles["weights"], options: ResolveOptions): Promise<string> {
+export async function localIdentity(
+  weights: ModelFiles["weights"],
+  options: Pick<ResolveOptions, "signal" | "cacheDir">,
+): Promise<string> {
   const { kind, file } = weights;
   if (kind !== "safetensors-index") {
     const sha256 = await weightSha256(file, options);
@@ -108,7 +111,10 @@ async function localIdentity(weights: ModelFiles["weights"], options: ResolveOpt
   return `sha256:${hash.digest("hex")}`;
 }
 
-async function weightSha256(file: string, { signal, cacheDir }: ResolveOptions): Promise<string> {
+async function weightSha256(
+  file: string,
+  { signal, cacheDir }: Pick<ResolveOptions, "signal" | "cacheDir">,
+): Promise<string> {
   return sha256OfFile(file, signal, cacheDir).catch((error: NodeJS.ErrnoException) => {
     if (error instanceof InputError) throw error;
     throw new ModelError("corrupt-file", `${file} cannot be read (${error.code}). Fetch it again.`, { cause: error });

@@ -2,6 +2,7 @@ import { InputError } from "../errors.ts";
 import { Graph, type Value } from "../graph/graph.ts";
 import { matmul } from "../graph/ops/matmul.ts";
 import { gather, range, reshape, sizes } from "../graph/ops/shape-ops.ts";
+import { computeInFloat16 } from "../graph/rewrite/float16.ts";
 import { nameOutputs } from "../graph/rewrite/name-outputs.ts";
 import { prune } from "../graph/rewrite/prune.ts";
 import { fuseSkipNorm } from "../graph/rewrite/skip-norm.ts";
@@ -102,7 +103,8 @@ export function buildInferenceGraph(
   }
   if (depth === config.numLayers) hidden = architecture.finalNorm(weights, hidden, config);
   graph.output(pool ? matmul(pool, hidden) : hidden, graphNames.embedding);
-  fuseSkipNorm(graph);
+  if (checkpoint.activations === "float16") computeInFloat16(graph);
+  else fuseSkipNorm(graph);
   nameOutputs(graph);
   prune(graph);
   const { numKeyValueHeads, headDim } = config;

@@ -1,5 +1,5 @@
 import { readFile, realpath } from "node:fs/promises";
-import { join } from "node:path";
+import { resolve } from "node:path";
 import { InternalError, ModelError } from "../errors.ts";
 import { readGguf } from "../files/gguf.ts";
 import type { ModelFiles } from "../files/model-files.ts";
@@ -11,10 +11,11 @@ import { type DeriveOptions, deriveWeights } from "./derived-weights.ts";
 import { type GgufMetadata, ggufConfig, ggufTensorName } from "./gguf-model.ts";
 import { findArchitecture } from "./registry.ts";
 import { smoothingFactors } from "./smoothing.ts";
-import type { Rescale, WeightForm } from "./weight-forms.ts";
+import type { Rescale } from "./weight-fill.ts";
+import { floatTypes, type WeightForm } from "./weight-plan.ts";
 import type { Checkpoint, StoredTensor } from "./weights.ts";
 
-export interface OpenOptions extends Pick<DeriveOptions, "onProgress" | "signal"> {
+export interface OpenOptions extends Pick<DeriveOptions, "onProgress" | "signal" | "threads"> {
   readonly precision: Precision;
   /** Root of the package's cache. */
   readonly cacheFolder: string;
@@ -36,8 +37,6 @@ export interface OpenedCheckpoint {
   readonly ggufMetadata: GgufMetadata | null;
 }
 
-const floatTypes = { F32: "float32", F16: "float16", BF16: "bfloat16" } as const;
-
 /** Reads what a model's files say about themselves; weights stay on disk. */
 export async function openCheckpoint(files: ModelFiles, options: OpenOptions): Promise<OpenedCheckpoint> {
   const source = await (files.weights.kind === "gguf" ? readGgufModel(files) : readFolder(files));
@@ -45,15 +44,28 @@ export async function openCheckpoint(files: ModelFiles, options: OpenOptions): P
   const tensors = staysInPlace(entries, options.precision)
     ? await inPlace(entries)
     : await deriveWeights(entries, {
-        folder: join(options.cacheFolder, "derived"),
-        key: `${files.identity}\n${options.precision}${options.signedWeights === false ? "\nunsigned" : ""}`,
+        cacheFolder: options.cacheFolder,
+        origin: originOf(files, options),
         formOf: (entry, name) => formOf(entry, name, options),
         rescale: options.precision === "int8" ? () => smoothed(files, options, source) : undefined,
         onProgress: options.onProgress,
         signal: options.signal,
+        threads: options.threads,
       });
-  return { checkpoint: { tensors, source: file }, config, configSource, ggufMetadata };
+  const activations = options.precision === "float16" ? "float16" : "float32";
+  return { checkpoint: { tensors, source: file, activations }, config, configSource, ggufMetadata };
 }
+
+const originOf = (
+  { name, identity, weights }: ModelFiles,
+  { precision, signedWeights }: OpenOptions,
+): DeriveOptions["origin"] => ({
+  name,
+  identity,
+  precision,
+  madeFrom: resolve(weights.file),
+  variant: signedWeights === false ? "unsigned" : "",
+});
 
 /** What the files say, before the weights take their form. */
 interface ModelSource {
@@ -78,15 +90,20 @@ async function readGgufModel({ weights: { file } }: ModelFiles): Promise<ModelSo
   return { entries: renamed(tensors, ggufTensorName, file), file, config, configSource: file, ggufMetadata: metadata };
 }
 
-const isFloat = ({ type }: TensorEntry): boolean => type in floatTypes;
+const isFloat = ({ type }: Pick<TensorEntry, "type">): boolean => type in floatTypes;
 
-const staysInPlace = (entries: ReadonlyMap<string, TensorEntry>, precision: Precision): boolean =>
-  (precision === "stored" || precision === "float32") && [...entries.values()].every(isFloat);
+function staysInPlace(entries: ReadonlyMap<string, TensorEntry>, precision: Precision): boolean {
+  const all = [...entries.values()];
+  if (precision === "float16")
+    return all.every(({ type, shape }) => type === "F16" || (isFloat({ type }) && shape.length !== 2));
+  return (precision === "stored" || precision === "float32") && all.every(isFloat);
+}
 
 /** Tables are read row by row, so 4-bit blocks would have to be unpacked; norms and biases are small. */
 function formOf(entry: TensorEntry, name: string, { precision, signedWeights }: OpenOptions): WeightForm {
   const isTable = /(^|\.)embed_\w+\.weight$/.test(name);
   if (precision === "float32" || entry.shape.length !== 2) return "float32";
+  if (precision === "float16") return entry.type === "F16" ? "raw" : "float16";
   if (isTable) return isFloat(entry) ? "raw" : "byteBlocks";
   if (precision === "stored") return isFloat(entry) ? "raw" : "blocks";
   if (precision === "int4") return isFourBit(entry) ? "int4Blocks" : "int4";
@@ -105,7 +122,8 @@ async function smoothed(
   const stored = await openCheckpoint(files, { ...options, precision: "stored", signedWeights: true });
   const maxima = await options.measure?.(stored);
   if (!maxima) throw new InternalError("runtime", "int8 weights need a measurement of the activations.");
-  return smoothingFactors(entries, architecture, architecture.readConfig(config, configSource), maxima);
+  const decoder = architecture.readConfig(config, configSource);
+  return smoothingFactors(entries, architecture, decoder, maxima, options);
 }
 
 function renamed(

@@ -1,74 +1,68 @@
-import { createHash, randomUUID } from "node:crypto";
-import { mkdir, open, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import { CapacityError, InputError } from "../errors.ts";
+import { truncate, writeFile } from "node:fs/promises";
+import { CapacityError } from "../errors.ts";
+import {
+  makePrepared,
+  type PreparedManifest,
+  type PreparedOrigin,
+  preparedPlace,
+  readPrepared,
+  weightsFile,
+} from "../files/prepared.ts";
 import type { TensorEntry } from "../files/tensor-index.ts";
-import { RangeWriter, type Rescale, type WeightForm, writeForm } from "./weight-forms.ts";
+import { type Rescale, spanBytes, spansOf } from "./weight-fill.ts";
+import type { WeightJob } from "./weight-jobs.ts";
+import { planForm, RangePlan, type WeightForm } from "./weight-plan.ts";
+import { type PrepareProgress, runWeightJobs } from "./weight-workers.ts";
 import type { FileRange, StoredTensor } from "./weights.ts";
 
-/** Bump when the bytes this file writes change. */
-const formatVersion = 2;
-
 export interface DeriveOptions {
-  /** Folder for derived weights. */
-  readonly folder: string;
-  /** What the bytes follow from: the model's identity, the precision and the way it is made. */
-  readonly key: string;
+  /** Root of the package's cache. */
+  readonly cacheFolder: string;
+  /** What the bytes follow from. */
+  readonly origin: PreparedOrigin;
   readonly formOf: (entry: TensorEntry, name: string) => WeightForm;
   /** Factors by tensor name; asked for only when the weights are made. */
   readonly rescale?: (() => Promise<ReadonlyMap<string, Rescale>>) | undefined;
-  readonly onProgress?: ((progress: { file: string; receivedBytes: number; totalBytes?: number }) => void) | undefined;
+  readonly onProgress?: PrepareProgress | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Worker threads; see runWeightJobs. */
+  readonly threads?: number | undefined;
 }
 
 /**
- * Weights in the form the runtime computes on, written once into a cache folder under the key and found there the next
- * time. A folder is complete or not there at all.
+ * Weights in the form the runtime computes on, written once into the cache and found there the next time. They are whole
+ * or not there at all; damaged ones are made again.
+ * @throws CapacityError "disk-full", InputError "aborted"
  */
 export async function deriveWeights(
   entries: ReadonlyMap<string, TensorEntry>,
   options: DeriveOptions,
 ): Promise<Map<string, StoredTensor>> {
-  const name = createHash("sha256").update(`${formatVersion}\n${options.key}`).digest("hex").slice(0, 32);
-  const folder = join(options.folder, name);
-  const known = await readDerived(folder);
-  if (known) return known;
-  const staging = join(options.folder, `.${name}.${randomUUID()}`);
+  const place = preparedPlace(options.cacheFolder, options.origin);
+  const known = await readPrepared(place.folder, options.signal);
+  if (known) return tensorsIn(place.folder, known);
+  const rescale = await options.rescale?.(); // before the lock: the runtime keeps the thread, so a lock would grow stale
+  const { withLock } = await import("../files/lock.ts"); // only who prepares weights pays for the library
   try {
-    await mkdir(staging, { recursive: true });
-    const tensors = await writeDerived(entries, join(staging, "weights.bin"), options);
-    const bytes = (await stat(join(staging, "weights.bin"))).size;
-    await writeFile(join(staging, "manifest.json"), JSON.stringify({ key: options.key, bytes, tensors: [...tensors] }));
-    await rm(folder, { recursive: true, force: true }); // only ever a damaged one: readDerived refused it
-    await rename(staging, folder).catch(async (error: unknown) => {
-      if (!(await readDerived(folder))) throw error; // else another process was quicker
+    const lock = { file: place.lock, purpose: "prepares the same weights", signal: options.signal };
+    return await withLock(lock, async (signal) => {
+      const write = (file: string) => writeDerived(entries, file, rescale, { ...options, signal });
+      const made = (await readPrepared(place.folder, signal)) ?? makePrepared(place, options.origin, write, signal);
+      return tensorsIn(place.folder, await made);
     });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOSPC") {
-      throw new CapacityError(
-        "disk-full",
-        `${options.folder}: no room for the prepared weights. Free some space or set ONEWORD_CACHE.`,
-      );
-    }
-    throw error;
-  } finally {
-    await rm(staging, { recursive: true, force: true });
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== "ENOSPC" && code !== "EDQUOT") throw error;
+    const advice = "Free some space, or set ONEWORD_CACHE to a folder on another disk.";
+    throw new CapacityError("disk-full", `${options.cacheFolder}: no room for the prepared weights. ${advice}`, {
+      cause: error,
+    });
   }
-  return (await readDerived(folder))!;
 }
 
-async function readDerived(folder: string): Promise<Map<string, StoredTensor> | null> {
-  try {
-    const file = join(folder, "weights.bin");
-    const { bytes, tensors } = JSON.parse(await readFile(join(folder, "manifest.json"), "utf8")) as {
-      bytes: number;
-      tensors: [string, StoredTensor][];
-    };
-    if ((await stat(file)).size !== bytes) return null;
-    return new Map(tensors.map(([name, tensor]) => [name, placedIn(file, tensor)]));
-  } catch {
-    return null; // not there, or damaged: it is made again
-  }
+function tensorsIn(folder: string, { tensors }: PreparedManifest): Map<string, StoredTensor> {
+  const file = weightsFile(folder);
+  return new Map(tensors.map(([name, tensor]) => [name, placedIn(file, tensor as StoredTensor)]));
 }
 
 /** The same tensor with its ranges in `file`. */
@@ -80,26 +74,35 @@ function placedIn(file: string, tensor: StoredTensor): StoredTensor {
 
 const isRange = (part: unknown): part is FileRange => typeof part === "object" && part !== null && "offset" in part;
 
+/** Plans where everything will lie, then has the rows filled in. */
 async function writeDerived(
   entries: ReadonlyMap<string, TensorEntry>,
   file: string,
+  rescale: ReadonlyMap<string, Rescale> | undefined,
   options: DeriveOptions,
-): Promise<Map<string, StoredTensor>> {
-  const tensors = new Map<string, StoredTensor>();
-  const rescale = await options.rescale?.();
-  const output = new RangeWriter(await open(file, "w"), file);
-  const totalBytes = [...entries.values()].reduce((sum, entry) => sum + entry.length, 0);
-  let receivedBytes = 0;
-  try {
-    for (const [name, entry] of entries) {
-      if (options.signal?.aborted) throw new InputError("aborted", "stopped while the weights were prepared.");
-      tensors.set(name, await writeForm(entry, options.formOf(entry, name), output, rescale?.get(name)));
-      receivedBytes += entry.length;
-      options.onProgress?.({ file: "weights (prepared once)", receivedBytes, totalBytes });
+): Promise<[string, StoredTensor][]> {
+  const plan = new RangePlan(file);
+  const forms = [...entries].map(([name, entry]) => ({ name, entry, form: options.formOf(entry, name) }));
+  const planned = forms.map((item) => ({ ...item, to: planForm(item.entry, item.form, plan) }));
+  function* jobs(): Generator<WeightJob> {
+    for (const { name, entry, form, to } of planned) {
+      for (const span of spansOf(entry)) {
+        yield { kind: "fill", span, form, to, rescale: rescale?.get(name), output: file };
+      }
     }
-    await output.handle.sync();
-  } finally {
-    await output.handle.close();
   }
-  return tensors;
+  await writeFile(file, "");
+  await truncate(file, plan.end);
+  const totalBytes = [...entries.values()].reduce((sum, { length }) => sum + length, 0);
+  let receivedBytes = 0;
+  await runWeightJobs(jobs(), {
+    totalBytes,
+    threads: options.threads,
+    signal: options.signal,
+    onDone: ({ span }) => {
+      receivedBytes += spanBytes(span);
+      options.onProgress?.({ file: "weights (prepared once)", receivedBytes, totalBytes });
+    },
+  });
+  return planned.map(({ name, to }) => [name, to]);
 }

@@ -14,7 +14,7 @@ export const architectures: ReadonlyMap<string, Architecture> = new Map(
 
 /** @throws ModelError "architecture" that lists the known ones */
 export function findArchitecture(json: ConfigJson, source: string): Architecture {
-  const architecture = architectures.get(String(json.model_type));
+  const architecture = architectures.get(json.model_type as string);
   if (architecture) return architecture;
   throw new ModelError(
     "architecture",

@@ -4,8 +4,9 @@ import type { Graph, Value } from "../graph/graph.ts";
 import { abs } from "../graph/ops/elementwise.ts";
 import { reduceMax } from "../graph/ops/reduce.ts";
 import type { Architecture } from "./architecture.ts";
+import { columnMaxima, type MaximaOptions } from "./column-maxima.ts";
 import type { DecoderConfig } from "./config.ts";
-import { columnMaxima, type Rescale } from "./weight-forms.ts";
+import type { Rescale } from "./weight-fill.ts";
 import type { Observer } from "./weights.ts";
 
 /** How much of an outlier's size goes to the weights; between 0.5 and 0.75 makes little difference (docs/design.md). */
@@ -35,20 +36,29 @@ export async function smoothingFactors(
   architecture: Architecture,
   config: DecoderConfig,
   maxima: ReadonlyMap<string, Float32Array>,
+  options: MaximaOptions = {},
 ): Promise<Map<string, Rescale>> {
+  const scopes = Array.from({ length: config.numLayers }, (_, i) => architecture.layerScope(i));
+  const pairs = scopes.flatMap((scope) =>
+    architecture.smoothing(config).map(({ linears, from }) => ({
+      linears: linears.map((name) => `${scope}.${name}`),
+      from: from.map((name) => `${scope}.${name}`),
+    })),
+  );
+  const weightOf = (scope: string): TensorEntry => entryOf(entries, `${scope}.weight`);
+  const weightMaxima = await columnMaxima(
+    pairs.flatMap(({ linears }) => linears.map(weightOf)),
+    options,
+  );
   const factors = new Map<string, Rescale>();
   const merge = (name: string, rescale: Rescale): void => {
     if (entries.has(name)) factors.set(name, { ...factors.get(name), ...rescale });
   };
-  for (let i = 0; i < config.numLayers; i++) {
-    const scope = architecture.layerScope(i);
-    for (const { linears, from } of architecture.smoothing(config)) {
-      const names = linears.map((name) => `${scope}.${name}`);
-      const weights = await Promise.all(names.map((name) => columnMaxima(entryOf(entries, `${name}.weight`))));
-      const scales = balance(largest(names.flatMap((name) => maxima.get(name) ?? [])), largest(weights));
-      for (const name of names) merge(`${name}.weight`, { columns: scales });
-      for (const name of from) merge(`${scope}.${name}`, { rows: scales.map((scale) => 1 / scale) });
-    }
+  for (const { linears, from } of pairs) {
+    const weights = linears.map((scope) => weightMaxima.get(weightOf(scope))!);
+    const scales = balance(largest(linears.flatMap((scope) => maxima.get(scope) ?? [])), largest(weights));
+    for (const scope of linears) merge(`${scope}.weight`, { columns: scales });
+    for (const name of from) merge(name, { rows: scales.map((scale) => 1 / scale) });
   }
   return factors;
 }

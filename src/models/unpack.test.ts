@@ -1,7 +1,8 @@
-import { mkdtemp, open, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { writeForm } from "../../test/write-form.ts";
 import type { TensorEntry } from "../files/tensor-index.ts";
 import { differentiate } from "../graph/autodiff.ts";
 import { Graph } from "../graph/graph.ts";
@@ -9,7 +10,6 @@ import { prune } from "../graph/rewrite/prune.ts";
 import { Session, Tensor } from "../runtime/session.ts";
 import { linear } from "./linear.ts";
 import { nf4Values, quantizeInt4, quantizeNf4 } from "./quantize.ts";
-import { RangeWriter, writeForm } from "./weight-forms.ts";
 import { Weights } from "./weights.ts";
 
 const [tokens, inputs, outputs] = [3, 128, 32];
@@ -39,10 +39,7 @@ test.each(["nf4", "int4"] as const)(
     const shape = [outputs, inputs] as const;
     const source = { name: "w", type: "F32", shape, file: join(folder, "source.bin"), offset: 0 } as const;
     const entry: TensorEntry = { ...source, length: weights.byteLength };
-    const file = join(folder, "weights.bin");
-    const handle = await open(file, "w");
-    const stored = await writeForm(entry, form, new RangeWriter(handle, file));
-    await handle.close();
+    const stored = await writeForm(entry, form, join(folder, "weights.bin"));
 
     const graph = new Graph();
     const input = graph.input("x", "float32", ["tokens", inputs]);

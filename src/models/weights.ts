@@ -65,6 +65,8 @@ export interface Checkpoint {
   readonly tensors: ReadonlyMap<string, StoredTensor>;
   /** File or folder, for error messages. */
   readonly source: string;
+  /** What an inference graph computes in; float32 by default. */
+  readonly activations?: "float32" | "float16";
 }
 
 /** A matrix in the graph. */

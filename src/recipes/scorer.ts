@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { EmbeddingModel } from "../embed/embedding-model.ts";
+import type { EmbeddingModel, EmbedOptions } from "../embed/embedding-model.ts";
 import { readWhitening } from "../embed/whitening.ts";
 import type { RecipeOptions } from "../text/recipe.ts";
 import { fitWhitening } from "./fit-whitening.ts";
@@ -30,12 +30,14 @@ export class Scorer {
   readonly #model: EmbeddingModel;
   readonly #labelled: Labelled;
   readonly #journal: Journal;
+  readonly #embed: EmbedOptions;
   readonly #fingerprint: string;
   readonly #states = new Map<string, { readonly layers: string; readonly of: Map<string, readonly Float32Array[]> }>();
   seconds = 0;
   texts = 0;
 
-  constructor(model: EmbeddingModel, labelled: Labelled, journal: Journal) {
+  constructor(model: EmbeddingModel, labelled: Labelled, journal: Journal, embed: EmbedOptions = {}) {
+    this.#embed = embed;
     this.#model = model;
     this.#labelled = labelled;
     this.#journal = journal;
@@ -48,16 +50,11 @@ export class Scorer {
   }
 
   /** Scores of a recipe on the first items, one for each setting; all layers come from one pass. */
-  async score(
-    recipe: RecipeOptions,
-    settings: readonly Setting[],
-    items = this.items,
-    signal?: AbortSignal,
-  ): Promise<readonly number[]> {
+  async score(recipe: RecipeOptions, settings: readonly Setting[], items = this.items): Promise<readonly number[]> {
     const key = digest([this.#fingerprint, recipe, settings, items]);
     let entry = this.#journal.find(key);
     if (!entry) {
-      entry = { key, ...(await this.#measure(recipe, settings, items, signal)) };
+      entry = { key, ...(await this.#measure(recipe, settings, items)) };
       await this.#journal.add(entry);
     }
     this.seconds += entry.seconds;
@@ -70,16 +67,11 @@ export class Scorer {
     this.#states.clear();
   }
 
-  async #measure(
-    recipe: RecipeOptions,
-    settings: readonly Setting[],
-    items: number,
-    signal: AbortSignal | undefined,
-  ): Promise<Measurement> {
+  async #measure(recipe: RecipeOptions, settings: readonly Setting[], items: number): Promise<Measurement> {
     const startedAt = performance.now();
     const indexes = this.#labelled.order.slice(0, items);
     const layers = [...new Set(settings.map(({ layer }) => layer))].sort((a, b) => a - b);
-    const { states, texts } = await this.#read(recipe, layers, textsOf(this.#labelled, indexes), signal);
+    const { states, texts } = await this.#read(recipe, layers, textsOf(this.#labelled, indexes));
     const scores = settings.map(({ layer, directions }) => {
       const vectors = whitened(states, layers.indexOf(layer), textsOf(this.#labelled, indexes), directions);
       return this.#labelled.score(indexes, (text) => vectors.get(text)!);
@@ -91,7 +83,6 @@ export class Scorer {
     recipe: RecipeOptions,
     layers: readonly number[],
     texts: readonly string[],
-    signal: AbortSignal | undefined,
   ): Promise<{ readonly states: States; readonly texts: number }> {
     const key = digest(recipe);
     const known = this.#states.get(key);
@@ -99,7 +90,7 @@ export class Scorer {
     const missing = texts.filter((text) => !of.has(text));
     if (missing.length > 0) {
       await using view = await this.#model.withRecipe({ ...recipe, layer: layers.at(-1)! });
-      const rows = await view.embedLayers(missing, layers, { truncate: true, ...(signal ? { signal } : {}) });
+      const rows = await view.embedLayers(missing, layers, this.#embed);
       missing.forEach((text, i) => {
         of.set(text, rows[i]!);
       });

@@ -1,4 +1,4 @@
-import type { EmbeddingModel } from "../embed/embedding-model.ts";
+import type { EmbeddingModel, EmbedOptions } from "../embed/embedding-model.ts";
 import type { Demonstration, RecipeOptions } from "../text/recipe.ts";
 import { halve, planRounds } from "./halving.ts";
 import type { Journal } from "./journal.ts";
@@ -15,11 +15,14 @@ export interface SearchOptions {
   readonly beam: number;
   /** Lower and upper layer to try, both included; the upper half of the model by default. */
   readonly layers: readonly number[];
+  /** What prompts and layers are compared with, before `directions` are tried on the best of them. */
+  readonly firstDirections: number | null;
   /** Numbers of principal directions to try; null for none and the mean left in. */
   readonly directions: readonly (number | null)[];
   /** Ends the search by then, by performance.now(); what is best so far is the result. */
   readonly deadline?: number;
-  readonly signal?: AbortSignal;
+  /** How texts are run, and the signal that stops the search. */
+  readonly embed?: EmbedOptions;
   readonly onProgress?: (progress: SearchProgress) => void;
 }
 
@@ -53,8 +56,8 @@ export interface SearchResult {
   readonly endedEarly: boolean;
 }
 
-/** Directions that are tried first, with every prompt and layer. */
-const firstDirections = 64;
+/** Measurements like that of the plain template that come after the search: two on the other half, and the fit's texts. */
+const runsAfterwards = 3;
 
 /**
  * Searches a recipe for a model: first a prompt and a layer, then what to do with the vectors, then demonstrations one
@@ -67,15 +70,16 @@ export async function searchRecipe(
   journal: Journal,
   options: SearchOptions,
 ): Promise<SearchResult> {
-  const search = new Search(new Scorer(model, halves.search, journal), options);
+  const search = new Search(new Scorer(model, halves.search, journal, options.embed), options);
   const plainSetting = { layer: model.numLayers, directions: null };
   const plain = await search.measure("plain template", [{}], [plainSetting]);
+  search.reserveTime(runsAfterwards);
   let best = search.better(plain, await search.measure("prompts and layers", options.prompts, search.layerSettings()));
   best = search.better(best, await search.measure("directions", [best.recipe], search.directionSettings(best)));
   best = await search.addDemonstrations(best);
   best = search.better(best, await search.measure("layers again", [best.recipe], search.layerSettings()));
   best = search.better(best, await search.measure("directions again", [best.recipe], search.directionSettings(best)));
-  const scorer = new Scorer(model, halves.heldOut, journal);
+  const scorer = new Scorer(model, halves.heldOut, journal, options.embed);
   const [heldOutPlain] = await scorer.score({}, [plainSetting]);
   const [heldOutBest] = await scorer.score(best.recipe, [best.setting]);
   return { ...search.summary(best), plain: plain!.score, heldOut: { plain: heldOutPlain!, best: heldOutBest! } };
@@ -87,6 +91,7 @@ class Search {
   readonly #stages: (ScoredRecipe & { readonly stage: string })[] = [];
   #best: ScoredRecipe | null = null;
   #endedEarly = false;
+  #reservedMs = 0;
 
   constructor(scorer: Scorer, options: SearchOptions) {
     this.#scorer = scorer;
@@ -94,7 +99,8 @@ class Search {
   }
 
   layerSettings(): Setting[] {
-    return this.#options.layers.map((layer) => ({ layer, directions: firstDirections }));
+    const { layers, firstDirections } = this.#options;
+    return layers.map((layer) => ({ layer, directions: firstDirections }));
   }
 
   directionSettings({ setting: { layer } }: ScoredRecipe): Setting[] {
@@ -111,7 +117,7 @@ class Search {
     for (const [i, recipe] of recipes.entries()) {
       if (this.#best && this.#isOver()) break;
       this.#report(stage, i, recipes.length);
-      const scores = await this.#scorer.score(recipe, settings, this.#scorer.items, this.#options.signal);
+      const scores = await this.#scorer.score(recipe, settings);
       scores.forEach((score, place) => {
         if (!best || score > best.score) best = { recipe, setting: settings[place]!, score };
       });
@@ -120,6 +126,11 @@ class Search {
     }
     if (best) this.#stages.push({ stage, ...(best as ScoredRecipe) });
     return best;
+  }
+
+  /** Keeps as much of the time free as the measurements so far would take `times` over. */
+  reserveTime(times: number): void {
+    this.#reservedMs = 1000 * times * this.#scorer.seconds;
   }
 
   /** The better of two; a later one must win, so that what does not help is left out. */
@@ -156,7 +167,7 @@ class Search {
     let done = 0;
     const score = async ({ recipe, setting }: (typeof candidates)[number], items: number): Promise<number> => {
       this.#report(`demonstration ${depth}, ${items} items`, done++, total);
-      const [value] = await this.#scorer.score(recipe, [setting], items, this.#options.signal);
+      const [value] = await this.#scorer.score(recipe, [setting], items);
       if (items === this.#scorer.items) this.#note({ recipe, setting, score: value! });
       return value!;
     };
@@ -178,13 +189,13 @@ class Search {
   }
 
   #report(stage: string, done: number, total: number): void {
-    this.#options.signal?.throwIfAborted();
+    this.#options.embed?.signal?.throwIfAborted();
     const { seconds, texts } = this.#scorer;
     this.#options.onProgress?.({ stage, done, total, seconds, texts, best: this.#best });
   }
 
   #isOver(): boolean {
-    const isOver = performance.now() > (this.#options.deadline ?? Number.POSITIVE_INFINITY);
+    const isOver = performance.now() + this.#reservedMs > (this.#options.deadline ?? Number.POSITIVE_INFINITY);
     this.#endedEarly ||= isOver;
     return isOver;
   }

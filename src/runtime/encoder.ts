@@ -195,6 +195,6 @@ function checkFinite(states: Float32Array): void {
   if (bad < 0) return;
   throw new ModelError(
     "nan-output",
-    `the model's output holds ${states[bad]}: the weights are damaged or overflow float32. Download the model again.`,
+    `the model's output holds ${states[bad]}: the weights are damaged, in which case download the model again, or too large for the precision: float32 holds the most.`,
   );
 }

@@ -11,10 +11,10 @@ export type CleanUpStep = "trim" | "fullStop" | "singleQuotes" | "questionToFull
 
 /**
  * How the weights are held and multiplied. `stored`: as the file holds them, quantised blocks included; `float32`:
- * everything widened; `int8`: 8-bit weights and activations; `int4`: 4-bit blocks of 32 with 8-bit activations; `nf4`:
+ * everything widened; `float16`: weights and activations, with norms and softmax in float32; `int8`: 8-bit weights and activations; `int4`: 4-bit blocks of 32 with 8-bit activations; `nf4`:
  * 4-bit NormalFloat blocks of 64 with float32 activations (QLoRA, arXiv 2305.14314).
  */
-export const precisions = ["stored", "float32", "int8", "int4", "nf4"] as const;
+export const precisions = ["stored", "float32", "float16", "int8", "int4", "nf4"] as const;
 export type Precision = (typeof precisions)[number];
 
 /**

@@ -12,7 +12,8 @@ const script = `
   import { readFileSync } from "node:fs";
   import { load } from ${JSON.stringify(resolve(import.meta.dirname, "../../dist/index.js"))};
   const [what, file, cacheDir] = process.argv.slice(-3);
-  const model = await load(file, { precision: "stored", ...(what === "prepare" ? { cacheDir } : {}) });
+  const precision = what === "prepare int8" ? "int8" : "stored";
+  const model = await load(file, { precision, ...(what.startsWith("prepare") ? { cacheDir } : {}) });
   if (what === "embed") await model.embed(["A jockey riding a horse."]);
   console.log(/VmHWM:\\s+(\\d+) kB/.exec(readFileSync("/proc/self/status", "utf8"))[1]);
   await model.close();
@@ -20,15 +21,15 @@ const script = `
 
 const isLinux = process.platform === "linux";
 
-test.skipIf(!isLinux).each(["prepare", "load", "embed"])(
-  "the default model, stored, takes less than its file and 300 MB of memory to %s",
+test.skipIf(!isLinux).each(["prepare", "prepare int8", "load", "embed"])(
+  "the default model takes less than its file and 300 MB of memory to %s",
   async (what) => {
     const { weights } = await resolveModel("smollm2-135m");
     const node = promisify(execFile);
     const cacheDir = await mkdtemp(join(tmpdir(), "oneword-memory-"));
     const run = (purpose: string) =>
       node(process.execPath, ["--input-type=module", "--eval", script, purpose, weights.file, cacheDir]);
-    if (what !== "prepare") await run("load"); // prepares the weights where they are not yet
+    if (!what.startsWith("prepare")) await run("load"); // prepares the weights where they are not yet
     const { stdout } = await run(what);
     await rm(cacheDir, { recursive: true });
     const peakBytes = Number(stdout.trim()) * 1024;

@@ -82,6 +82,15 @@ describe.each(["stored", "float32"] as const)("the default model, %s weights", (
   });
 });
 
+test.skipIf(cases.length === 0)("float16 gives the reference's vectors too (cosine 0.999)", async () => {
+  const model = await load("smollm2-135m", { precision: "float16" });
+  const vectors = await model.embedTokens(cases.map(({ ids }) => ids));
+  await model.close();
+  cases.forEach(({ lastToken }, i) => {
+    expect(cosineSimilarity(vectors[i]!, Float32Array.from(lastToken))).toBeGreaterThan(0.999);
+  });
+});
+
 test("an over-long text is refused with its number and its tokens, and shortened on demand", async () => {
   const model = await load("smollm2-135m");
   const long = "word ".repeat(9000);

@@ -47,7 +47,7 @@ function recipeSection(runs: readonly SavedRun[]): string {
     const cells = recipe
       ? [
           recipe.model,
-          [recipe.template].flat().join(" | "),
+          [recipe.template].flat().join(" · "),
           demonstrations || "none",
           recipe.precision,
           String(recipe.layer),

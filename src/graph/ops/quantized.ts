@@ -57,15 +57,18 @@ export interface Int8Weight {
   readonly scales: Value;
 }
 
-/** x Wᵀ of whole numbers, exact in int32, and then scaled. com.microsoft MatMulIntegerToFloat-1. */
-export function matmulInt8(x: QuantizedRows, weight: Int8Weight): Value {
-  const { graph } = x.quants;
+/** Σ (q − 128) w for unsigned bytes q [rows, in], exact in int32, and then scaled by column. com.microsoft MatMulIntegerToFloat-1. */
+export function integerProduct(quants: Value, weight: Int8Weight): Value {
+  const { graph } = quants;
   const one = float32Constant(graph, [1], []);
   const zero = graph.constant("uint8", [], Uint8Array.of(byteZero));
   const weightZero = weight.quants.type === "uint8" ? zero : null;
-  const products = single(matmulIntegerToFloatOp([x.quants, weight.quants, one, weight.scales, zero, weightZero]));
-  return mul(products, x.scales);
+  return single(matmulIntegerToFloatOp([quants, weight.quants, one, weight.scales, zero, weightZero]));
 }
+
+/** x Wᵀ with whole numbers. */
+export const matmulInt8 = (x: QuantizedRows, weight: Int8Weight): Value =>
+  mul(integerProduct(x.quants, weight), x.scales);
 
 const matmulBnb4Op = defineOp("MatMulBnb4", {
   domain: "com.microsoft",

@@ -1,0 +1,74 @@
+import { cpSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { measureActivations } from "../src/embed/calibration.ts";
+import type { EmbeddingModel } from "../src/embed/embedding-model.ts";
+import { load, openTokenizer } from "../src/embed/load.ts";
+import { resolveModel } from "../src/files/resolve-model.ts";
+import { writeOnnx } from "../src/graph/onnx.ts";
+import { buildInferenceGraph } from "../src/models/build.ts";
+import { type OpenedCheckpoint, openCheckpoint } from "../src/models/checkpoint.ts";
+import { findArchitecture } from "../src/models/registry.ts";
+import type { Precision } from "../src/text/recipe.ts";
+
+/** Counts that stay the same from machine to machine: more of them is slower everywhere. A limit is today's count. */
+const fixtures = resolve(import.meta.dirname, "fixtures");
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "oneword-counts-"));
+  for (const name of ["config.json", "model.safetensors"]) {
+    cpSync(join(fixtures, "golden/llama", name), join(folder, name));
+  }
+  cpSync(join(fixtures, "tokenizers/llama/tokenizer.json"), join(folder, "tokenizer.json"));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+async function graphOf(precision: Precision, layer: number) {
+  const files = await resolveModel(folder, { offline: true });
+  const stored = await openCheckpoint(files, { precision: "stored", cacheFolder: join(folder, "cache") });
+  const architecture = findArchitecture(stored.config, stored.configSource);
+  const config = architecture.readConfig(stored.config, stored.configSource);
+  const measure = async (opened: OpenedCheckpoint) => measureActivations(opened, await openTokenizer(files, opened));
+  const { checkpoint } = await openCheckpoint(files, { precision, cacheFolder: join(folder, "cache"), measure });
+  return buildInferenceGraph(architecture, config, checkpoint, layer).graph;
+}
+
+test.each<[Precision, number]>([
+  ["float32", 49],
+  ["int8", 96],
+])("a layer of the graph in %s is at most %i nodes", async (precision, most) => {
+  const [two, three] = [await graphOf(precision, 2), await graphOf(precision, 3)];
+  expect(three.nodes.length - two.nodes.length).toBeLessThanOrEqual(most);
+});
+
+test("the graph itself is small: weights stay in their file", async () => {
+  expect(writeOnnx(await graphOf("float32", 2)).length).toBeLessThanOrEqual(20_000);
+});
+
+test("of a sentence only the tokens after the shared beginning are run, and equal ones once", async () => {
+  const model = await load(folder, { cacheDir: join(folder, "cache"), offline: true });
+  const count = async (texts: string[]): Promise<Partial<EmbeddingModel["statistics"]>> => {
+    const before = model.statistics;
+    await model.embed(texts);
+    const { runs, sequences, tokens, cells } = model.statistics;
+    return {
+      runs: runs - before.runs,
+      sequences: sequences - before.sequences,
+      tokens: tokens - before.tokens,
+      cells: cells - before.cells,
+    };
+  };
+  const texts = Array.from({ length: 300 }, (_, i) => `A sentence ${"of some words ".repeat(i % 7)}ends here.`);
+  await model.embed(["first", "second"]); // runs the beginning
+  const distinct = await count(texts);
+  expect(distinct).toMatchObject({ runs: 1, sequences: 7 });
+  let whole = 0;
+  for await (const { tokens } of model.embedStream(texts.slice(0, 7))) whole += tokens;
+  expect(distinct.tokens).toBeLessThan(whole);
+  expect(await count(texts.map((text, i) => `${text} ${i}`))).toMatchObject({ runs: 15, sequences: 300 });
+  const { tokens, cells } = await count(texts.map((text, i) => `${i} ${text}`));
+  expect(1 - tokens! / cells!).toBeLessThan(0.05); // padding in attention
+  await model.close();
+});

@@ -1,0 +1,71 @@
+import { cpSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { EmbeddingModel } from "../src/embed/embedding-model.ts";
+import type { load as Load } from "../src/embed/load.ts";
+
+/** Threads run built files, so this runs what `npm run build` made, which `npm test` does first. */
+const built = resolve(import.meta.dirname, "../dist/embed/load.js");
+const fixtures = resolve(import.meta.dirname, "fixtures");
+const texts = Array.from({ length: 600 }, (_, i) => `${"word ".repeat(i % 23)}number ${i}`);
+
+let load: typeof Load;
+let folder: string;
+let alone: EmbeddingModel;
+let pool: EmbeddingModel;
+beforeAll(async () => {
+  ({ load } = (await import(built)) as { load: typeof Load });
+  folder = await mkdtemp(join(tmpdir(), "oneword-pool-"));
+  for (const name of ["config.json", "model.safetensors"]) {
+    cpSync(join(fixtures, "golden/llama-gqa-rope3", name), join(folder, name));
+  }
+  cpSync(join(fixtures, "tokenizers/llama/tokenizer.json"), join(folder, "tokenizer.json"));
+  const options = { cacheDir: join(folder, "cache"), offline: true };
+  [alone, pool] = [await load(folder, options), await load(folder, { ...options, workers: 2 })];
+});
+afterAll(async () => {
+  await alone.close();
+  await pool.close();
+  await rm(folder, { recursive: true });
+});
+
+test("workers give the vectors of one model, in order", async () => {
+  const [expected, actual] = [await alone.embed(texts), await pool.embed(texts)];
+  expect(actual).toHaveLength(texts.length);
+  actual.forEach((row, i) => {
+    const distance = Math.max(...row.map((value, j) => Math.abs(value - expected[i]![j]!)));
+    expect(distance, texts[i]!).toBeLessThan(1e-5);
+  });
+  expect(pool.recipeId).toBe(alone.recipeId);
+  expect(pool.statistics.sequences).toBe(texts.length);
+});
+
+test("workers give the states of ready tokens, at any layer", async () => {
+  const ids = [
+    [1, 5, 9],
+    [1, 7],
+  ];
+  expect(await pool.embedTokens(ids, { layer: 1 })).toEqual(await alone.embedTokens(ids, { layer: 1 }));
+});
+
+test("an error of a worker keeps its class, its code and the text's number", async () => {
+  const long = "word ".repeat(5000);
+  const failed = pool.embed([...texts.slice(0, 300), long]);
+  await expect(failed).rejects.toMatchObject({ name: "InputError", code: "too-long" });
+  await expect(failed).rejects.toThrow(/^input\[300\]: /);
+  expect(await pool.embed(["a"])).toHaveLength(1); // and it goes on
+});
+
+test("an abort stops the work of all workers", async () => {
+  const signal = AbortSignal.abort();
+  await expect(pool.embed(texts, { signal })).rejects.toMatchObject({ code: "aborted" });
+  await expect(load(folder, { workers: 2, signal, offline: true })).rejects.toMatchObject({ code: "aborted" });
+});
+
+test("a model that cannot be loaded is the worker's error, of its class", async () => {
+  const failed = load(join(folder, "nothing"), { workers: 2, offline: true });
+  await expect(failed).rejects.toMatchObject({ name: "ModelError", code: "model-not-found" });
+  await expect(load(folder, { workers: 0 })).rejects.toMatchObject({ code: "bad-option" });
+});
