@@ -63,7 +63,7 @@ test("a sentence-transformers folder has last-token pooling and a tokenizer with
   const pooling = await json("1_Pooling/config.json");
   expect(pooling).toMatchObject({ word_embedding_dimension: 64, pooling_mode_lasttoken: true });
   const { normalizers } = (await json("tokenizer.json")).normalizer;
-  const contents = normalizers.map(({ content }: { content?: string }) => content);
+  const contents = normalizers.map(({ content, prepend }: Record<string, string>) => content ?? prepend);
   expect(contents).toContain('This sentence : "');
   expect(contents).toContain('" means in one word:"');
   expect((await json("tokenizer_config.json")).pad_token).toBeTruthy();

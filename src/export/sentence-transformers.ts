@@ -28,7 +28,7 @@ export function templatedTokenizer(
 ): TokenizerPart {
   const normalizers = [
     ...cleanUp.map((step) => cleanUpNormalizers[step]),
-    replace({ Regex: "\\A" }, parts.prefix),
+    { type: "Prepend", prepend: parts.prefix },
     replace({ Regex: "\\z" }, parts.suffix),
     ...(json.normalizer ? [json.normalizer] : []),
   ];
