@@ -1,8 +1,10 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { cpSync, readdirSync, readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type LoadOptions, load } from "../src/embed/load.ts";
+import { cosineSimilarity } from "../src/embed/pooling.ts";
 import { buildInferenceGraph } from "../src/models/build.ts";
 import { openCheckpoint } from "../src/models/checkpoint.ts";
 import { findArchitecture } from "../src/models/registry.ts";
@@ -86,4 +88,22 @@ describe.each(names)("golden %s in float16", (name) => {
       }
     }
   });
+});
+
+test.each<[string, LoadOptions]>([
+  ["an adapter", { adapter: resolve(golden, "train-llama/adapter-after") }],
+  ["the mean over tokens", { recipe: { pooling: "mean" } }],
+  ["a demonstration", { recipe: { demonstrations: [{ sentence: "A dog.", word: "Animal" }] } }],
+])("texts with %s have float32's vectors (cosine 0.9999)", async (_, options) => {
+  const folder = join(cacheFolder, "llama");
+  for (const file of ["config.json", "model.safetensors"]) cpSync(resolve(golden, "llama", file), join(folder, file));
+  cpSync(resolve(golden, "../tokenizers/llama/tokenizer.json"), join(folder, "tokenizer.json"));
+  const texts = ["A jockey riding a horse.", "b"];
+  const embed = async (precision: "float32" | "float16"): Promise<Float32Array[]> => {
+    await using model = await load(folder, { ...options, precision, cacheDir: cacheFolder });
+    return await model.embed(texts); // before it is closed
+  };
+  const [expected, actual] = [await embed("float32"), await embed("float16")];
+  for (const [i, vector] of actual.entries()) expect(cosineSimilarity(vector, expected[i]!)).toBeGreaterThan(0.9999);
+  expect(actual[0]).not.toEqual(expected[0]); // it is another precision
 });
