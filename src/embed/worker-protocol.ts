@@ -9,9 +9,9 @@ import {
   type ModelErrorCode,
   OnewordError,
 } from "../errors.ts";
-import type { Recipe, RecipeOptions } from "../text/recipe.ts";
+import type { RecipeOptions } from "../text/recipe.ts";
 import type { Embedder } from "./embedder.ts";
-import type { RunStatistics } from "./embedding-model.ts";
+import type { EmbeddingModel, RunStatistics } from "./embedding-model.ts";
 import type { LoadOptions, LoadProgress } from "./load.ts";
 
 /** What a worker thread is started with: signals and functions cannot be sent. */
@@ -47,14 +47,10 @@ export type ToWorker =
   | { readonly kind: "close"; readonly view: number };
 
 /** What is known of a loaded model. */
-export interface ModelFacts {
-  readonly name: string;
-  readonly hiddenSize: number;
-  readonly numLayers: number;
-  readonly maxTokens: number;
-  readonly recipe: Recipe;
-  readonly recipeId: string;
-}
+export type ModelFacts = Pick<
+  EmbeddingModel,
+  "name" | "hiddenSize" | "numLayers" | "maxTokens" | "recipe" | "recipeId"
+>;
 
 export type FromWorker =
   | { readonly kind: "progress"; readonly progress: LoadProgress }
