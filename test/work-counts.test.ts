@@ -1,7 +1,6 @@
-import { cpSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { measureActivations } from "../src/embed/calibration.ts";
 import type { EmbeddingModel } from "../src/embed/embedding-model.ts";
@@ -12,16 +11,13 @@ import { buildInferenceGraph } from "../src/models/build.ts";
 import { type OpenedCheckpoint, openCheckpoint } from "../src/models/checkpoint.ts";
 import { findArchitecture } from "../src/models/registry.ts";
 import type { Precision } from "../src/text/recipe.ts";
+import { writeTinyModel } from "./tiny-model.ts";
 
 /** Counts that stay the same from machine to machine: more of them is slower everywhere. A limit is today's count. */
-const fixtures = resolve(import.meta.dirname, "fixtures");
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "oneword-counts-"));
-  for (const name of ["config.json", "model.safetensors"]) {
-    cpSync(join(fixtures, "golden/llama", name), join(folder, name));
-  }
-  cpSync(join(fixtures, "tokenizers/llama/tokenizer.json"), join(folder, "tokenizer.json"));
+  await writeTinyModel(folder);
 });
 afterAll(() => rm(folder, { recursive: true }));
 

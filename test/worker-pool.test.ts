@@ -1,14 +1,13 @@
-import { cpSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { EmbeddingModel } from "../src/embed/embedding-model.ts";
 import type { load as Load } from "../src/embed/load.ts";
+import { writeTinyModel } from "./tiny-model.ts";
 
 /** Threads run built files, so this runs what `npm run build` made, which `npm test` does first. */
 const built = resolve(import.meta.dirname, "../dist/embed/load.js");
-const fixtures = resolve(import.meta.dirname, "fixtures");
 const texts = Array.from({ length: 600 }, (_, i) => `${"word ".repeat(i % 23)}number ${i}`);
 
 let load: typeof Load;
@@ -18,10 +17,7 @@ let pool: EmbeddingModel;
 beforeAll(async () => {
   ({ load } = (await import(built)) as { load: typeof Load });
   folder = await mkdtemp(join(tmpdir(), "oneword-pool-"));
-  for (const name of ["config.json", "model.safetensors"]) {
-    cpSync(join(fixtures, "golden/llama-gqa-rope3", name), join(folder, name));
-  }
-  cpSync(join(fixtures, "tokenizers/llama/tokenizer.json"), join(folder, "tokenizer.json"));
+  await writeTinyModel(folder);
   const options = { cacheDir: join(folder, "cache"), offline: true };
   [alone, pool] = [await load(folder, options), await load(folder, { ...options, workers: 2 })];
 });

@@ -87,7 +87,7 @@ export async function writeMteb(
   seconds: number,
   at: Date,
 ): Promise<string> {
-  const safe = (name: string): string => name.replaceAll("/", "__").replaceAll(" ", "_");
+  const safe = (name: string): string => name.replaceAll("/", "__").replace(/[ :]/g, "_");
   const revision = model.revision ?? "no_revision_available";
   const place = join(folder, safe(model.name), safe(revision));
   const write = (name: string, json: unknown): Promise<void> =>
