@@ -364,7 +364,7 @@ describe("embed", () => {
     ],
     [["embed", "a", "--batch-tokens", "1e3"], /whole number over 0/],
     [["embed", "a", "--layer", "-1"], /last or a whole number from 0/],
-    [["embed", "a", "--precision", "int7"], /Allowed choices are stored, float32, .*int8, int4, nf4/],
+    [["embed", "a", "--precision", "int7"], /Allowed choices are stored, float32, float16, int8, int4, nf4/],
     [["embed", "a", "--nope"], /unknown option '--nope'/],
     [["embed", "a", "--format", "npy"], /binary and needs a file/],
     [["embed", "a", "--output", "v.txt"], /names no format\. Add --format jsonl\|csv\|npy\|parquet/],

@@ -1,7 +1,6 @@
 import { mkdir, open, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { readAdapterRecipe } from "../embed/adapter-recipe.ts";
-import { openTokenizer } from "../embed/load.ts";
 import { InputError } from "../errors.ts";
 import { writeAtomically } from "../files/atomic.ts";
 import { cacheFolder } from "../files/cache-folder.ts";
@@ -60,22 +59,29 @@ export async function exportModel(options: ExportOptions): Promise<void> {
   const tensors = depth < config.numLayers ? withPlainNorm(merged) : merged;
   await mkdir(output, { recursive: true });
   await writeWeights(join(output, "model.safetensors"), tensors, dtype === "float32" ? "F32" : "F16");
-  const tokenizer = await openTokenizer(files, opened);
   const json = await tokenizerJson(files, opened);
   const [parts, another] = promptParts(recipe);
   const written: Record<string, unknown> = { "config.json": hfConfig(config, depth, dtype) };
   if (format === "sentence-transformers") {
     if (another || !parts) throw new InputError("bad-recipe", "sentence-transformers takes one template, not several.");
-    written["tokenizer.json"] = templatedTokenizer(json, tokenizer, parts);
+    written["tokenizer.json"] = templatedTokenizer(json, parts, recipe.cleanUp);
     Object.assign(written, sentenceTransformersFiles(config.hiddenSize, config.maxPositions));
   } else written["tokenizer.json"] = json;
   written["tokenizer_config.json"] = {
     tokenizer_class: "PreTrainedTokenizerFast",
     model_max_length: config.maxPositions,
+    padding_side: "right",
+    pad_token: padToken(json), // any will do: padding is masked
   };
   for (const [name, contents] of Object.entries(written)) {
     await writeAtomically(join(output, name), `${JSON.stringify(contents, null, name === "tokenizer.json" ? 0 : 2)}\n`);
   }
+}
+
+/** A special token, which loaders that pad ask for. */
+function padToken({ added_tokens: added }: TokenizerPart): string | null {
+  const [first] = (added ?? []) as readonly { readonly content: string }[];
+  return first?.content ?? null;
 }
 
 /** Final norms that only set the length, as cosines do not ask for it. */

@@ -1,33 +1,38 @@
 import type { TokenizerPart } from "../text/pre-tokenizers.ts";
 import type { PromptParts } from "../text/prompt-parts.ts";
-import type { Tokenizer } from "../text/tokenizer.ts";
+import type { CleanUpStep } from "../text/recipe.ts";
+
+const replace = (pattern: { String: string } | { Regex: string }, content: string) => ({
+  type: "Replace",
+  pattern,
+  content,
+});
+
+/** The clean-up steps as normalizers of the tokenizers library (Oniguruma expressions); see text/clean-up.ts. */
+const cleanUpNormalizers: Readonly<Record<CleanUpStep, TokenizerPart>> = {
+  trim: { type: "Strip", strip_left: true, strip_right: true },
+  fullStop: replace({ Regex: "(?<![.?\"'])\\z" }, "."),
+  singleQuotes: replace({ String: '"' }, "'"),
+  questionToFullStop: replace({ Regex: "\\?\\z" }, "."),
+};
 
 /**
- * A tokenizer.json that puts the template around every text by itself: prefix and suffix as ids of its post-processor, and
- * double quotes to single ones in front of everything. So a loader needs no code of ours, and truncation keeps the suffix.
- * Where a word joins the template's quote the ids differ from ours; see docs/training.md.
+ * A tokenizer.json that cleans a text up and puts the template around it by itself, as text, so that words join the
+ * template's quotes as they do here and every id is ours. A loader needs no code of ours. It cannot know which end to cut: a
+ * text over the model's length loses the template's end.
  */
-export function templatedTokenizer(json: TokenizerPart, tokenizer: Tokenizer, parts: PromptParts): TokenizerPart {
-  const [prefix, suffix] = [tokenizer.encode(parts.prefix), tokenizer.encode(parts.suffix)];
-  const plainSuffix = suffix.slice(tokenizer.bosIds.length);
-  const piece = (id: string, ids: readonly number[]) => ({
-    id,
-    ids,
-    tokens: ids.map((one) => tokenizer.decode([one])),
-  });
-  const special = (id: string) => ({ SpecialToken: { id, type_id: 0 } });
-  const single = [special("prefix"), { Sequence: { id: "A", type_id: 0 } }, special("suffix")];
-  const quotes = { type: "Replace", pattern: { String: '"' }, content: "'" };
-  return {
-    ...json,
-    normalizer: json.normalizer ? { type: "Sequence", normalizers: [quotes, json.normalizer] } : quotes,
-    post_processor: {
-      type: "TemplateProcessing",
-      single,
-      pair: [...single, { Sequence: { id: "B", type_id: 1 } }],
-      special_tokens: { prefix: piece("prefix", prefix), suffix: piece("suffix", plainSuffix) },
-    },
-  };
+export function templatedTokenizer(
+  json: TokenizerPart,
+  parts: PromptParts,
+  cleanUp: readonly CleanUpStep[],
+): TokenizerPart {
+  const normalizers = [
+    ...cleanUp.map((step) => cleanUpNormalizers[step]),
+    { type: "Prepend", prepend: parts.prefix },
+    replace({ Regex: "\\z" }, parts.suffix),
+    ...(json.normalizer ? [json.normalizer] : []),
+  ];
+  return { ...json, normalizer: { type: "Sequence", normalizers } };
 }
 
 /** The files that make a folder a SentenceTransformer, in the form that its old and new versions and TEI read. */

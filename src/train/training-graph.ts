@@ -2,7 +2,6 @@ import { differentiate, lossSeed, type Seed } from "../graph/autodiff.ts";
 import type { Graph, Value } from "../graph/graph.ts";
 import { slice } from "../graph/ops/shape-ops.ts";
 import { accumulateInGemm } from "../graph/rewrite/accumulate-in-gemm.ts";
-import { freeEarly } from "../graph/rewrite/free-early.ts";
 import { prune } from "../graph/rewrite/prune.ts";
 import type { Architecture } from "../models/architecture.ts";
 import { buildForwardGraph } from "../models/build-training.ts";
@@ -74,7 +73,6 @@ export function buildTrainingGraph(model: AdaptedModel, kind: TrainingGraphKind,
   }
   prune(graph);
   accumulateInGemm(graph);
-  freeEarly(graph);
   return { graph, tensors, maskWidths: dropout?.widths ?? [] };
 }
 
