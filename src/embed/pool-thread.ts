@@ -1,18 +1,10 @@
 import { Worker } from "node:worker_threads";
 import { InputError, InternalError } from "../errors.ts";
+import { unpackError } from "../files/thread-error.ts";
 import type { RecipeOptions } from "../text/recipe.ts";
 import type { RunStatistics } from "./embedding-model.ts";
 import type { LoadOptions } from "./load.ts";
-import {
-  type Arguments,
-  type FromWorker,
-  fromPlainError,
-  type Method,
-  type ModelFacts,
-  type Outcome,
-  type ToWorker,
-  type WorkerStart,
-} from "./worker-protocol.ts";
+import type { Arguments, FromWorker, Method, ModelFacts, Outcome, ToWorker, WorkerStart } from "./worker-protocol.ts";
 
 interface Waiting {
   readonly resolve: (value: unknown) => void;
@@ -47,7 +39,11 @@ export class PoolThread {
     data: WorkerStart,
     { onProgress, onWarning, signal }: Pick<LoadOptions, "onProgress" | "onWarning" | "signal">,
   ): Promise<PoolThread> {
-    const worker = new Worker(new URL("./pool-worker.js", import.meta.url), { workerData: data });
+    const worker = new Worker(new URL("./pool-worker.js", import.meta.url), {
+      name: "oneword embeddings",
+      workerData: data,
+      execArgv: [], // the parent's --input-type would be refused
+    });
     return new Promise((resolve, reject) => {
       const abort = (): void => {
         reject(new InputError("aborted", "stopped by the caller's signal.", { cause: signal?.reason }));
@@ -60,7 +56,7 @@ export class PoolThread {
       const onMessage = (message: FromWorker): void => {
         if (message.kind === "progress") onProgress?.(message.progress);
         else if (message.kind === "warning") onWarning?.(message.message);
-        else if (message.kind === "error") reject(fromPlainError(message.error));
+        else if (message.kind === "error") reject(unpackError(message.error));
         else if (message.kind === "ready") {
           worker.off("message", onMessage).off("error", reject).off("exit", onExit);
           signal?.removeEventListener("abort", abort);
@@ -126,7 +122,7 @@ export class PoolThread {
       this.#waiting.get(message.id)?.resolve(message.value);
       this.#waiting.delete(message.id);
     } else if (message.kind === "error" && message.id !== undefined) {
-      this.#waiting.get(message.id)?.reject(fromPlainError(message.error));
+      this.#waiting.get(message.id)?.reject(unpackError(message.error));
       this.#waiting.delete(message.id);
     }
   }

@@ -1,7 +1,8 @@
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
+import { packError } from "../files/thread-error.ts";
 import type { Embedder } from "./embedder.ts";
 import { loadEmbedder } from "./load.ts";
-import { type FromWorker, type ModelFacts, type ToWorker, toPlainError, type WorkerStart } from "./worker-protocol.ts";
+import type { FromWorker, ModelFacts, ToWorker, WorkerStart } from "./worker-protocol.ts";
 
 /** One thread of WorkerPool: a model of its own, whose calls run one after the other. */
 const port = parentPort as MessagePort;
@@ -17,7 +18,7 @@ async function answer(request: Request, signal: AbortSignal): Promise<void> {
     const value = request.kind === "open" ? await open(request) : await call(request, signal);
     say({ kind: "result", id, view, value, statistics: views.get(view)!.statistics });
   } catch (error) {
-    say({ kind: "error", id, error: toPlainError(error) });
+    say({ kind: "error", id, error: packError(error) });
   } finally {
     aborts.delete(id);
   }
@@ -69,5 +70,5 @@ try {
   listen();
   say({ kind: "ready", facts: factsOf(model) });
 } catch (error) {
-  say({ kind: "error", error: toPlainError(error) });
+  say({ kind: "error", error: packError(error) });
 }

@@ -1,14 +1,4 @@
-import {
-  CapacityError,
-  type CapacityErrorCode,
-  InputError,
-  type InputErrorCode,
-  InternalError,
-  type InternalErrorCode,
-  ModelError,
-  type ModelErrorCode,
-  OnewordError,
-} from "../errors.ts";
+import type { ThreadError } from "../files/thread-error.ts";
 import type { RecipeOptions } from "../text/recipe.ts";
 import type { Embedder } from "./embedder.ts";
 import type { EmbeddingModel, RunStatistics } from "./embedding-model.ts";
@@ -64,23 +54,4 @@ export type FromWorker =
       readonly statistics: RunStatistics;
     }
   /** Of a call, or without an id of loading. */
-  | { readonly kind: "error"; readonly id?: number; readonly error: PlainError };
-
-/** An error as it is sent between threads, which would otherwise lose its class. */
-export interface PlainError {
-  readonly name: string;
-  readonly code: string;
-  readonly message: string;
-}
-
-export function toPlainError(error: unknown): PlainError {
-  if (error instanceof OnewordError) return { name: error.name, code: error.code, message: error.message };
-  return { name: "InternalError", code: "runtime", message: error instanceof Error ? error.message : String(error) };
-}
-
-export function fromPlainError({ name, code, message }: PlainError): OnewordError {
-  if (name === "InputError") return new InputError(code as InputErrorCode, message);
-  if (name === "ModelError") return new ModelError(code as ModelErrorCode, message);
-  if (name === "CapacityError") return new CapacityError(code as CapacityErrorCode, message);
-  return new InternalError(code as InternalErrorCode, message);
-}
+  | { readonly kind: "error"; readonly id?: number; readonly error: ThreadError };
