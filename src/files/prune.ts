@@ -28,24 +28,36 @@ export interface PruneOptions {
  */
 export async function pruneCache({ cacheDir, signal }: PruneOptions = {}): Promise<Pruned[]> {
   const root = cacheFolder(cacheDir);
-  const prepared = await mapFolders(preparedRoot(root), async (path, name) => {
+  const prepared = await mapFolders(preparedRoot(root), async (path, name): Promise<Candidate> => {
     const staged = /^\.(\w+)\./.exec(name)?.[1];
     const reason = async (): Promise<string | null> =>
       staged ? "left by a process that was stopped" : uselessBecause(path, root, signal);
-    return removeUseless(path, placeOf(root, staged ?? name).lock, reason);
+    return { path, lock: placeOf(root, staged ?? name).lock, reason };
   });
-  const partial = await mapFolders(join(root, "partial"), (path, name) =>
-    removeUseless(path, modelLock(root, name), async () => "download that was cut"),
+  const partial = await mapFolders(
+    join(root, "partial"),
+    async (path, name): Promise<Candidate> => ({
+      path,
+      lock: modelLock(root, name),
+      reason: async () => "download that was cut",
+    }),
   );
-  return [...prepared, ...partial].sort((a, b) => (a.path < b.path ? -1 : 1));
+  const pruned: Pruned[] = [];
+  for (const candidate of [...prepared, ...partial]) {
+    const done = await removeUseless(candidate); // one after the other: weights and what is left of making them share a lock
+    if (done) pruned.push(done);
+  }
+  return pruned.sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+interface Candidate {
+  readonly path: string;
+  readonly lock: string;
+  readonly reason: () => Promise<string | null>;
 }
 
 /** The reason is asked for again under the lock: whoever held it may have finished in between. */
-async function removeUseless(
-  path: string,
-  lock: string,
-  reasonNow: () => Promise<string | null>,
-): Promise<Pruned | null> {
+async function removeUseless({ path, lock, reason: reasonNow }: Candidate): Promise<Pruned | null> {
   const reason = await reasonNow();
   if (reason === null) return null;
   const release = await tryLock(lock);
