@@ -13,7 +13,7 @@ import { cosineSimilarity } from "./pooling.ts";
 import type { Word } from "./top-words.ts";
 import type { ModelFacts } from "./worker-protocol.ts";
 
-/** Texts of one call: few enough that no thread waits long for another at the end. */
+/** Most texts of one call: few enough that no thread waits long for another at the end. */
 const callTexts = 256;
 
 /** The threads of a pool and the views on them that are open. */
@@ -154,7 +154,7 @@ export class WorkerPool implements EmbeddingModel {
   ): AsyncGenerator<T, void, undefined> {
     const pending: Promise<T>[] = [];
     try {
-      for await (const part of parts(texts)) {
+      for await (const part of parts(texts, this.#partTexts(texts))) {
         const result = run(part);
         result.catch(() => {}); // it is awaited in its turn
         pending.push(result);
@@ -164,6 +164,12 @@ export class WorkerPool implements EmbeddingModel {
     } finally {
       await Promise.allSettled(pending);
     }
+  }
+
+  /** A list is shared out evenly where it is short. */
+  #partTexts(texts: Iterable<string> | AsyncIterable<string>): number {
+    if (!Array.isArray(texts)) return callTexts;
+    return Math.min(callTexts, Math.max(1, Math.ceil(texts.length / this.#shared.threads.length)));
   }
 
   #leastLoaded(): PoolThread {
@@ -182,10 +188,10 @@ interface Part {
   readonly start: number;
 }
 
-async function* parts(texts: Iterable<string> | AsyncIterable<string>): AsyncGenerator<Part> {
+async function* parts(texts: Iterable<string> | AsyncIterable<string>, size: number): AsyncGenerator<Part> {
   let [part, start] = [[] as string[], 0];
   for await (const text of texts) {
-    if (part.push(text) < callTexts) continue;
+    if (part.push(text) < size) continue;
     yield { texts: part, start };
     start += part.length;
     part = [];
