@@ -9,7 +9,7 @@ beforeAll(async () => {
 afterAll(() => model.close());
 
 const text = "A jockey riding a horse.";
-const others = ["A man plays a guitar in the street while it rains.", "...and then", "Stocks fell.", ""];
+const others = ["A man plays a guitar in the street while it rains.", "...and then", "Stocks fell.", "?"];
 const worst = (a: Float32Array, b: ArrayLike<number>): number =>
   a.reduce((max, value, i) => Math.max(max, Math.abs(value - b[i]!)), 0);
 
