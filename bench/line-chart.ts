@@ -13,6 +13,7 @@ export function chartSvg(panels: readonly Panel[]): string {
   const drawn = panels.map((panel, i) => `<g transform="translate(${i * width} 0)">${draw(panel)}</g>`);
   const size = `width="${panels.length * width}" height="${height}" viewBox="0 0 ${panels.length * width} ${height}"`;
   return `<svg xmlns="http://www.w3.org/2000/svg" ${size} font-family="sans-serif" font-size="11">
+<title>What a sentence costs</title>
 <rect width="100%" height="100%" fill="#fff"/>
 ${drawn.join("\n")}
 </svg>
