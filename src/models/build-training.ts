@@ -2,7 +2,7 @@ import { Graph, type Value } from "../graph/graph.ts";
 import { gather, range, reshape, sizes } from "../graph/ops/shape-ops.ts";
 import type { Architecture } from "./architecture.ts";
 import type { KeyValues } from "./attention.ts";
-import { attentionContexts, graphNames, readDepth, type SharedContext } from "./build.ts";
+import { attentionContexts, readDepth, type SharedContext, sequenceInputs } from "./build.ts";
 import type { DecoderConfig } from "./config.ts";
 import type { LoraSource } from "./lora.ts";
 import { type Checkpoint, Weights } from "./weights.ts";
@@ -62,11 +62,7 @@ export function buildForwardGraph(
 }
 
 function sequences(graph: Graph, config: DecoderConfig) {
-  const inputIds = graph.input(graphNames.inputIds, "int64", ["tokens"]);
-  const positionIds = graph.input(graphNames.positionIds, "int64", ["tokens"]);
-  const gridIndex = graph.input(graphNames.gridIndex, "int64", ["batch", "length"]);
-  const tokenCell = graph.input(graphNames.tokenCell, "int64", ["tokens"]);
-  const lastToken = graph.input(graphNames.lastToken, "int64", ["batch"]);
+  const { inputIds, positionIds, gridIndex, tokenCell, lastToken } = sequenceInputs(graph);
   const last = (hidden: Value): Value => gather(hidden, lastToken);
   const contexts = attentionContexts({ positionIds, gridIndex, tokenCell, lastToken }, config, last);
   return { tokens: { inputIds, positionIds }, last, contexts };

@@ -81,11 +81,7 @@ export function buildInferenceGraph(
   const depth = readDepth(layer, config);
   const graph = new Graph();
   const weights = new Weights(graph, checkpoint, { observer: observer?.(graph), lora: lora?.(graph) });
-  const inputIds = graph.input(graphNames.inputIds, "int64", ["tokens"]);
-  const positionIds = graph.input(graphNames.positionIds, "int64", ["tokens"]);
-  const gridIndex = graph.input(graphNames.gridIndex, "int64", ["batch", "length"]);
-  const tokenCell = graph.input(graphNames.tokenCell, "int64", ["tokens"]);
-  const lastToken = graph.input(graphNames.lastToken, "int64", ["batch"]);
+  const { inputIds, positionIds, gridIndex, tokenCell, lastToken } = sequenceInputs(graph);
   const last = (hidden: Value): Value => gather(hidden, lastToken);
   const pool = poolsTokens ? graph.input(graphNames.poolWeights, "float32", ["batch", "tokens"]) : null;
   const read = (hidden: Value): Value => (pool ? matmul(pool, hidden) : last(hidden)); // [batch, hiddenSize]
@@ -132,6 +128,17 @@ export interface LayoutInputs {
   readonly gridIndex: Value;
   readonly tokenCell: Value;
   readonly lastToken: Value;
+}
+
+/** Inputs that say the tokens of a batch and where they are. */
+export function sequenceInputs(graph: Graph): LayoutInputs & { readonly inputIds: Value } {
+  return {
+    inputIds: graph.input(graphNames.inputIds, "int64", ["tokens"]),
+    positionIds: graph.input(graphNames.positionIds, "int64", ["tokens"]),
+    gridIndex: graph.input(graphNames.gridIndex, "int64", ["batch", "length"]),
+    tokenCell: graph.input(graphNames.tokenCell, "int64", ["tokens"]),
+    lastToken: graph.input(graphNames.lastToken, "int64", ["batch"]),
+  };
 }
 
 /** What attention needs, once for layers that work for every token and once for the topmost. */
