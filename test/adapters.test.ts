@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { load } from "../src/embed/load.ts";
+import { cosineSimilarity } from "../src/embed/pooling.ts";
 import { readAdapter, writeAdapter } from "../src/models/adapter-file.ts";
 
 /** Written by adapters/make.py. */
@@ -48,6 +49,29 @@ describe.each(["llama", "opt"] as const)("an adapter of PEFT on %s", (name) => {
     const again = await readAdapter(copy);
     expect(again.pairs).toEqual(adapter.pairs);
     expect({ ...again.config, targets: null }).toEqual({ ...adapter.config, targets: null });
+  });
+});
+
+describe("int8 weights hold their adapter", () => {
+  test("vectors are those of the adapter beside float32 weights (cosine 0.995), and apart from those of the model alone", async () => {
+    const int8 = { precision: "int8", cacheDir: folder } as const;
+    await using model = await load(join(folder, "llama"), { ...int8, adapter: adapterOf("llama") });
+    await using plain = await load(join(folder, "llama"), int8);
+    const [vectors, others] = [await model.embedTokens(expected.ids), await plain.embedTokens(expected.ids)];
+    for (const [i, vector] of vectors.entries()) {
+      const reference = Float32Array.from(expected.llama[i]!);
+      expect(cosineSimilarity(vector, reference)).toBeGreaterThan(0.995);
+      expect(cosineSimilarity(vector, reference)).toBeGreaterThan(cosineSimilarity(others[i]!, reference));
+    }
+  });
+
+  test("a view without it is refused", async () => {
+    await using model = await load(join(folder, "llama"), {
+      precision: "int8",
+      adapter: adapterOf("llama"),
+      cacheDir: folder,
+    });
+    await expect(model.withRecipe({})).rejects.toThrow(/the weights hold the adapter/);
   });
 });
 
@@ -112,8 +136,8 @@ describe("an adapter that cannot be used is refused with what is wrong", () => {
     await expect(model.withRecipe({ adapter })).rejects.toThrow(/is not loaded/);
   });
 
-  test("on int8 weights", async () => {
-    const options = { adapter: adapterOf("llama"), precision: "int8", cacheDir: folder } as const;
-    await expect(load(join(folder, "llama"), options)).rejects.toThrow(/cannot be on int8 weights/);
+  test("several on int8 weights", async () => {
+    const options = { adapters: [adapterOf("llama")], precision: "int8", cacheDir: folder } as const;
+    await expect(load(join(folder, "llama"), options)).rejects.toThrow(/int8 weights hold their adapter/);
   });
 });

@@ -48,10 +48,22 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
+/** A weight and B A, of rank 2. */
+const added = new Map([
+  [
+    "int8",
+    {
+      a: Float32Array.from({ length: 2 * columns }, (_, i) => Math.cos(i)),
+      b: Float32Array.from({ length: rows * 2 }, (_, i) => Math.sin(i / 9)),
+    },
+  ],
+]);
+
 const optionsFor = (name: string, threads: number): DeriveOptions => ({
   cacheFolder: join(folder, name),
   origin: { name: "m", identity: "sha256:1", precision: "int8", madeFrom: folder, variant: "" },
   formOf: (_, form) => form as WeightForm,
+  added,
   rescale: async () => rescale,
   threads,
 });
@@ -81,6 +93,22 @@ describe("worker threads", () => {
     const own = await columnMaxima(floats, { threads: 0 });
     expect(await threaded.columnMaxima(floats, { threads: 2 })).toEqual(own);
     expect(Math.max(...own.get(floats[0]!)!)).toBeCloseTo(7, 3);
+  });
+
+  test("add a product of low rank before anything else", async () => {
+    const threaded = await built<typeof import("../src/models/column-maxima.ts")>("models/column-maxima.js");
+    const entry = entries.get("int8")!;
+    const pair = added.get("int8")!;
+    const found = await threaded.columnMaxima([entry], { threads: 1, addedTo: () => pair });
+    const sum = (row: number, column: number): number => {
+      const i = row * columns + column;
+      const [b0, b1] = pair.b.subarray(row * 2, row * 2 + 2) as unknown as [number, number];
+      return Math.sin(i) * (1 + (i % 7)) + b0 * pair.a[column]! + b1 * pair.a[columns + column]!;
+    };
+    for (const column of [0, 1, columns - 1]) {
+      const expected = Array.from({ length: rows }, (_, row) => Math.abs(sum(row, column)));
+      expect(found.get(entry)![column]).toBeCloseTo(Math.max(...expected), 4);
+    }
   });
 
   test("end with the signal, and leave nothing behind", async () => {

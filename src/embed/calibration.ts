@@ -1,5 +1,6 @@
 import { setImmediate } from "node:timers/promises";
 import { InputError, ModelError } from "../errors.ts";
+import type { Adapter } from "../models/adapter-file.ts";
 import { buildInferenceGraph } from "../models/build.ts";
 import type { OpenedCheckpoint } from "../models/checkpoint.ts";
 import type { DecoderConfig } from "../models/config.ts";
@@ -9,10 +10,17 @@ import { Encoder } from "../runtime/encoder.ts";
 import { completeRecipe } from "../text/complete-recipe.ts";
 import { promptParts } from "../text/prompt-parts.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
+import { AdapterOnModel } from "./adapter-on-model.ts";
 import { calibrationSentences } from "./calibration-sentences.ts";
 
 /** Sentences of one run. More take more memory than all the rest of preparing weights, and hold up an interrupt. */
 const batchSize = 4;
+
+export interface MeasureOptions {
+  /** On the weights. */
+  readonly adapter?: Adapter | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
 
 /**
  * Largest |x| of each channel of every linear weight's input over some prompts, by the weight's scope: what int8 needs to
@@ -22,11 +30,12 @@ const batchSize = 4;
 export async function measureActivations(
   { config: json, configSource, checkpoint }: OpenedCheckpoint,
   tokenizer: Tokenizer,
-  signal?: AbortSignal,
+  { adapter, signal }: MeasureOptions = {},
 ): Promise<ReadonlyMap<string, Float32Array>> {
   const architecture = findArchitecture(json, configSource);
   const config = architecture.readConfig(json, configSource);
   const sequences = encodedPrompts(tokenizer, config);
+  const onModel = adapter && new AdapterOnModel(adapter, checkpoint, config);
   const scopes: string[] = [];
   const graph = buildInferenceGraph(architecture, config, checkpoint, "last", {
     observer: (inner) => {
@@ -36,8 +45,10 @@ export async function measureActivations(
         observe(scope, x);
       };
     },
+    ...(onModel ? { lora: onModel.lora } : {}),
   });
-  const encoder = await Encoder.create(graph);
+  const plain = await Encoder.create(graph);
+  const encoder = onModel ? plain.adapted(onModel.feeds(plain.inputNames)) : plain;
   try {
     const maxima = new Map<string, Float32Array>();
     for (const batch of batches(sequences)) {

@@ -19,6 +19,8 @@ export interface ModelParts {
   readonly session: SessionOptions;
   /** That views may choose from. */
   readonly adapters?: Adapters;
+  /** Identity of the adapter that the weights hold already; every view is with it. */
+  readonly merged?: string | undefined;
 }
 
 /** What of a recipe the graph itself must know, and the earlier layers to read in the same pass. */
@@ -81,9 +83,16 @@ export class EncoderPool {
     this.#views.clear();
   }
 
-  /** @throws InputError "bad-recipe" for an adapter that was not loaded */
+  /** @throws InputError "bad-recipe" for an adapter that was not loaded, and for a view without one that is merged */
   #adapter(identity: string | null | undefined): AdapterOnModel | null {
-    if (!identity) return null;
+    const { merged } = this.parts;
+    if (merged !== undefined && identity !== merged) {
+      throw new InputError(
+        "bad-recipe",
+        `the weights hold the adapter ${merged}, as int8 weights do; a recipe on them must name it. Load the model again without it.`,
+      );
+    }
+    if (!identity || merged !== undefined) return null;
     const known = this.#adapters.get(identity);
     if (known) return known;
     const adapter = this.parts.adapters?.get(identity);

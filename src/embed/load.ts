@@ -12,7 +12,7 @@ import { completeRecipe, differingModel } from "../text/complete-recipe.ts";
 import { namedRecipe } from "../text/named-recipes.ts";
 import type { Precision, RecipeOptions } from "../text/recipe.ts";
 import { loadTokenizer, type Tokenizer, tokenizerFromGguf } from "../text/tokenizer.ts";
-import { readAdapterRecipe } from "./adapter-recipe.ts";
+import { adapterFolder, readAdapterRecipe } from "./adapter-recipe.ts";
 import { measureActivations } from "./calibration.ts";
 import { Embedder } from "./embedder.ts";
 import type { EmbeddingModel } from "./embedding-model.ts";
@@ -59,7 +59,7 @@ export interface LoadOptions {
 
 /**
  * Finds a model, fetches it if need be, and makes it ready to embed.
- * @param model  a known name (`smollm2-135m`), a folder, a .gguf file or a hub id (`facebook/opt-1.3b`)
+ * @param model  a known name (`smollm2-135m`, `smollm2-135m-nli` with its adapter), a folder, a .gguf file or a hub id (`facebook/opt-1.3b`)
  * @throws ModelError for files that are missing, damaged or of an unknown architecture; InputError for bad options
  */
 export async function load(model?: string, options: LoadOptions = {}): Promise<EmbeddingModel> {
@@ -84,17 +84,18 @@ export async function loadEmbedder(model = "smollm2-135m", options: LoadOptions 
     ...(signal ? { signal } : {}),
     ...(onProgress ? { onProgress } : {}),
   });
+  const { adapters, adapter } = await readAdapters(adapterFolder(files, options.adapter), options.adapters);
   const named = options.recipeName === undefined ? {} : await namedRecipe(options.recipeName, files.identity);
-  const { adapters, chosen: adapter } = await readAdapters(options);
   const chosen = { ...named, ...adapter?.recipe, ...options.recipe, ...(adapter ? { adapter: adapter.identity } : {}) };
   const precision = options.precision ?? chosen.precision ?? defaultPrecision(device ?? "cpu");
   checkPrecision(precision, device ?? "cpu");
-  if (precision === "int8" && adapters.size > 0) {
+  if (precision === "int8" && (options.adapters?.length ?? 0) > 0) {
     throw new InputError(
       "bad-option",
-      "an adapter cannot be on int8 weights, whose inputs are rescaled. Choose another precision, or merge it by oneword export.",
+      "int8 weights hold their adapter, so there can be no further ones to choose from. Choose another precision.",
     );
   }
+  const merged = precision === "int8" && adapter ? adapters.get(adapter.identity) : undefined;
   const recipe = completeRecipe(chosen, { model: files.identity, precision });
   const other = differingModel(chosen, files.identity);
   if (other !== null) options.onWarning?.(`the recipe is for ${other}, but the model is ${files.identity}.`);
@@ -103,8 +104,10 @@ export async function loadEmbedder(model = "smollm2-135m", options: LoadOptions 
     cacheFolder: cacheFolder(cacheDir),
     onProgress,
     signal,
+    merged,
     signedWeights: precision !== "int8" || (await multipliesSignedWeights()),
-    measure: async (stored) => measureActivations(stored, await openTokenizer(files, stored), signal),
+    measure: async (stored) =>
+      measureActivations(stored, await openTokenizer(files, stored), { adapter: merged, signal }),
   });
   checkStoredWeights(opened.checkpoint, device ?? "cpu");
   const architecture = findArchitecture(opened.config, opened.configSource);
@@ -116,16 +119,17 @@ export async function loadEmbedder(model = "smollm2-135m", options: LoadOptions 
     openTokenizer: () => openTokenizer(files, opened),
     recipe,
     adapters,
+    merged: merged?.identity,
     session: { ...(threads ? { threads } : {}), ...(device ? { device } : {}) },
   });
 }
 
 /** Adapters by identity, and the chosen one with what its folder says of its recipe. */
-async function readAdapters({ adapter, adapters = [] }: LoadOptions) {
-  const read = await Promise.all([...(adapter === undefined ? [] : [adapter]), ...adapters].map(readAdapter));
-  const first = adapter === undefined ? null : read[0]!;
-  const chosen = first && { identity: first.identity, recipe: await readAdapterRecipe(first.folder) };
-  return { adapters: new Map(read.map((one) => [one.identity, one])), chosen };
+async function readAdapters(chosen: string | null, further: readonly string[] = []) {
+  const read = await Promise.all([...(chosen === null ? [] : [chosen]), ...further].map(readAdapter));
+  const first = chosen === null ? null : read[0]!;
+  const adapter = first && { identity: first.identity, recipe: await readAdapterRecipe(first.folder) };
+  return { adapters: new Map(read.map((one) => [one.identity, one])), adapter };
 }
 
 /** The tokenizer that belongs to a model's files. */

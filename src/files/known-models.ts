@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import { ModelError } from "../errors.ts";
 
 /** A model that comes in a Python package, pinned to the bit. */
@@ -22,6 +23,18 @@ export const defaultModel: PackagedModel = {
   sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
 };
 
+/** Adapters in data/adapters, and the model that each is on; as models they are that one with the adapter. */
+const packagedAdapters: Readonly<Record<string, string>> = { "smollm2-135m-nli": defaultModel.name };
+
+const baseOf = (name: string): string => (Object.hasOwn(packagedAdapters, name) ? packagedAdapters[name]! : name);
+
+/** The model under an adapter of the package, and the adapter's folder; null for a name that is no such adapter's. */
+export function packagedAdapter(name: string): { readonly base: string; readonly folder: string } | null {
+  if (!Object.hasOwn(packagedAdapters, name)) return null;
+  const folder = fileURLToPath(new URL(`../../data/adapters/${name}`, import.meta.url)); // as far from dist/files
+  return { base: baseOf(name), folder };
+}
+
 /** Short names of hub models. */
 export const hubNames: Readonly<Record<string, string>> = {
   "opt-125m": "facebook/opt-125m",
@@ -44,7 +57,7 @@ export type ModelId =
 
 /** Reads a known name or owner/name[@revision]; null for anything else, such as a path. */
 export function parseModelId(name: string): ModelId | null {
-  if (name === defaultModel.name) return { key: name, packaged: defaultModel };
+  if (baseOf(name) === defaultModel.name) return { key: defaultModel.name, packaged: defaultModel };
   const key = Object.hasOwn(hubNames, name) ? hubNames[name]! : name;
   const match = /^([^/@]+\/[^/@]+)(?:@(.+))?$/.exec(key);
   const [, repo = "", revision = "main"] = match ?? [];
@@ -68,7 +81,7 @@ export function modelNotFound(name: string): ModelError {
 
 /** "Did you mean …?" with the known names that are near, else all of them. */
 export function suggestions(name: string): string {
-  const names = [defaultModel.name, ...Object.keys(hubNames)];
+  const names = [defaultModel.name, ...Object.keys(packagedAdapters), ...Object.keys(hubNames)];
   const wanted = name.split("@")[0]!.split("/").at(-1)!.toLowerCase();
   const distance = (known: string): number =>
     Math.min(editDistance(known, wanted), wanted.length > 2 ? editDistance(known.slice(0, wanted.length), wanted) : 9);

@@ -124,7 +124,7 @@ describe("a name", () => {
   );
 
   test("that is misspelt gets the nearest known one", async () => {
-    await expect(resolve("smolm2-135m")).rejects.toThrow(/Did you mean smollm2-135m\?/);
+    await expect(resolve("smolm2-135m")).rejects.toThrow(/Did you mean smollm2-135m or smollm2-135m-nli\?/);
   });
 
   test("that is not here is not fetched offline", async () => {

@@ -6,12 +6,14 @@ import type { ModelFiles } from "../files/model-files.ts";
 import { readSafetensors, readSafetensorsIndex } from "../files/safetensors.ts";
 import type { FloatType, TensorEntry, TensorIndex } from "../files/tensor-index.ts";
 import type { Precision } from "../text/recipe.ts";
+import type { Adapter } from "./adapter-file.ts";
 import type { ConfigJson } from "./config.ts";
 import { type DeriveOptions, deriveWeights } from "./derived-weights.ts";
 import { type GgufMetadata, ggufConfig, ggufTensorName } from "./gguf-model.ts";
+import { addedByAdapter } from "./merge-adapter.ts";
 import { findArchitecture } from "./registry.ts";
 import { smoothingFactors } from "./smoothing.ts";
-import type { Rescale } from "./weight-fill.ts";
+import type { LowRank, Rescale } from "./weight-fill.ts";
 import { floatTypes, type WeightForm } from "./weight-plan.ts";
 import type { Checkpoint, StoredTensor } from "./weights.ts";
 
@@ -21,6 +23,8 @@ export interface OpenOptions extends Pick<DeriveOptions, "onProgress" | "signal"
   readonly cacheFolder: string;
   /** Whether int8 weights may be signed; see multipliesSignedWeights. */
   readonly signedWeights?: boolean;
+  /** Added to the linear weights before they are quantised, as int8 weights are from floats. */
+  readonly merged?: Adapter | undefined;
   /**
    * Needed for int8. Runs the model as it is stored over some text: the largest |x| of each channel of every linear weight's
    * input, by the weight's scope.
@@ -41,13 +45,15 @@ export interface OpenedCheckpoint {
 export async function openCheckpoint(files: ModelFiles, options: OpenOptions): Promise<OpenedCheckpoint> {
   const source = await (files.weights.kind === "gguf" ? readGgufModel(files) : readFolder(files));
   const { entries, file, config, configSource, ggufMetadata } = source;
+  const added = addedTo(source, options);
   const tensors = staysInPlace(entries, options.precision)
     ? await inPlace(entries)
     : await deriveWeights(entries, {
         cacheFolder: options.cacheFolder,
         origin: originOf(files, options),
         formOf: (entry, name) => formOf(entry, name, options),
-        rescale: options.precision === "int8" ? () => smoothed(files, options, source) : undefined,
+        added,
+        rescale: options.precision === "int8" ? () => smoothed(files, options, source, added) : undefined,
         onProgress: options.onProgress,
         signal: options.signal,
         threads: options.threads,
@@ -58,13 +64,13 @@ export async function openCheckpoint(files: ModelFiles, options: OpenOptions): P
 
 const originOf = (
   { name, identity, weights }: ModelFiles,
-  { precision, signedWeights }: OpenOptions,
+  { precision, signedWeights, merged }: OpenOptions,
 ): DeriveOptions["origin"] => ({
   name,
   identity,
   precision,
   madeFrom: resolve(weights.file),
-  variant: signedWeights === false ? "unsigned" : "",
+  variant: [signedWeights === false ? "unsigned" : "", merged?.identity ?? ""].filter(Boolean).join(" "),
 });
 
 /** What the files say, before the weights take their form. */
@@ -112,18 +118,33 @@ function formOf(entry: TensorEntry, name: string, { precision, signedWeights }: 
 
 const isFourBit = ({ type }: TensorEntry): boolean => type.startsWith("Q4_");
 
+/** What an adapter adds to the weights. @throws as checkPairs */
+function addedTo(
+  { entries, config, configSource }: ModelSource,
+  { merged }: OpenOptions,
+): ReadonlyMap<string, LowRank> | undefined {
+  if (!merged) return undefined;
+  return addedByAdapter(merged, entries, findArchitecture(config, configSource).readConfig(config, configSource));
+}
+
 /** Factors for int8, from a run of the model as it is stored. */
 async function smoothed(
   files: ModelFiles,
   options: OpenOptions,
   { entries, config, configSource }: ModelSource,
+  added: ReadonlyMap<string, LowRank> | undefined,
 ): Promise<ReadonlyMap<string, Rescale>> {
   const architecture = findArchitecture(config, configSource);
-  const stored = await openCheckpoint(files, { ...options, precision: "stored", signedWeights: true });
+  const stored = await openCheckpoint(files, {
+    ...options,
+    precision: "stored",
+    signedWeights: true,
+    merged: undefined, // the measurement runs the adapter beside the weights
+  });
   const maxima = await options.measure?.(stored);
   if (!maxima) throw new InternalError("runtime", "int8 weights need a measurement of the activations.");
   const decoder = architecture.readConfig(config, configSource);
-  return smoothingFactors(entries, architecture, decoder, maxima, options);
+  return smoothingFactors(entries, architecture, decoder, maxima, { ...options, added });
 }
 
 function renamed(

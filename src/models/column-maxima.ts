@@ -1,9 +1,10 @@
 import type { TensorEntry } from "../files/tensor-index.ts";
-import { spanBytes, spansOf } from "./weight-fill.ts";
+import { type LowRank, spanBytes, spansOf } from "./weight-fill.ts";
 import type { WeightJob } from "./weight-jobs.ts";
 import { type PrepareProgress, type RunOptions, runWeightJobs } from "./weight-workers.ts";
 
 export interface MaximaOptions extends Pick<RunOptions, "threads" | "signal"> {
+  readonly addedTo?: ((entry: TensorEntry) => LowRank | undefined) | undefined;
   readonly onProgress?: PrepareProgress | undefined;
 }
 
@@ -13,11 +14,11 @@ export interface MaximaOptions extends Pick<RunOptions, "threads" | "signal"> {
  */
 export async function columnMaxima(
   entries: Iterable<TensorEntry>,
-  { onProgress, ...options }: MaximaOptions = {},
+  { onProgress, addedTo, ...options }: MaximaOptions = {},
 ): Promise<Map<TensorEntry, Float32Array>> {
   const unique = new Set(entries);
   function* jobs(): Generator<WeightJob> {
-    for (const entry of unique) for (const span of spansOf(entry)) yield { kind: "maxima", span };
+    for (const entry of unique) for (const span of spansOf(entry, addedTo?.(entry))) yield { kind: "maxima", span };
   }
   const maxima = new Map<TensorEntry, Float32Array>();
   let receivedBytes = 0;

@@ -9,7 +9,7 @@ import {
   weightsFile,
 } from "../files/prepared.ts";
 import type { TensorEntry } from "../files/tensor-index.ts";
-import { type Rescale, spanBytes, spansOf } from "./weight-fill.ts";
+import { type LowRank, type Rescale, spanBytes, spansOf } from "./weight-fill.ts";
 import type { WeightJob } from "./weight-jobs.ts";
 import { planForm, RangePlan, type WeightForm } from "./weight-plan.ts";
 import { type PrepareProgress, runWeightJobs } from "./weight-workers.ts";
@@ -21,6 +21,8 @@ export interface DeriveOptions {
   /** What the bytes follow from. */
   readonly origin: PreparedOrigin;
   readonly formOf: (entry: TensorEntry, name: string) => WeightForm;
+  /** What is added to weights, by tensor name. */
+  readonly added?: ReadonlyMap<string, LowRank> | undefined;
   /** Factors by tensor name; asked for only when the weights are made. */
   readonly rescale?: (() => Promise<ReadonlyMap<string, Rescale>>) | undefined;
   readonly onProgress?: PrepareProgress | undefined;
@@ -86,7 +88,7 @@ async function writeDerived(
   const planned = forms.map((item) => ({ ...item, to: planForm(item.entry, item.form, plan) }));
   function* jobs(): Generator<WeightJob> {
     for (const { name, entry, form, to } of planned) {
-      for (const span of spansOf(entry)) {
+      for (const span of spansOf(entry, options.added?.get(name))) {
         yield { kind: "fill", span, form, to, rescale: rescale?.get(name), output: file };
       }
     }

@@ -1,4 +1,3 @@
-import { ModelError } from "../errors.ts";
 import type { Graph, Value } from "../graph/graph.ts";
 import { product } from "../graph/ops/matmul.ts";
 
@@ -89,30 +88,14 @@ export interface LoraInputOptions {
   readonly drop?: (x: Value, scope: string) => Value;
 }
 
-/** What an adapter's pair must fit: the sizes of A and B. */
-export interface LoraSizes {
-  /** [rank, in] */
-  readonly a: readonly number[];
-  /** [out, rank] */
-  readonly b: readonly number[];
-}
-
 /**
  * Inputs for the pairs of an adapter that is there, of any rank; B holds the scale already.
- * @param sizes  by the scope of the linear weight
- * @throws ModelError "weight-shape" for a pair that does not fit its weight
+ * @param scopes  of the linear weights that it is on
  */
-export function fittingPairs(graph: Graph, sizes: ReadonlyMap<string, LoraSizes>, source: string): LoraSource {
+export function inputPairs(graph: Graph, scopes: ReadonlySet<string>): LoraSource {
   const known = new Map<string, LoraPair>();
   return (scope, out, inputs) => {
-    const size = sizes.get(scope);
-    if (!size) return null;
-    if (size.a[1] !== inputs || size.b[0] !== out) {
-      throw new ModelError(
-        "weight-shape",
-        `${source}: A [${size.a}] and B [${size.b}] do not fit "${scope}", which is [${out}, ${inputs}]. The adapter is for another model.`,
-      );
-    }
+    if (!scopes.has(scope)) return null;
     const names = loraNames(scope);
     const pair = known.get(scope) ?? {
       a: graph.input(names.a, "float32", [`rank.${scope}`, inputs]),

@@ -6,7 +6,7 @@ import { reduceMax } from "../graph/ops/reduce.ts";
 import type { Architecture } from "./architecture.ts";
 import { columnMaxima, type MaximaOptions } from "./column-maxima.ts";
 import type { DecoderConfig } from "./config.ts";
-import type { Rescale } from "./weight-fill.ts";
+import type { LowRank, Rescale } from "./weight-fill.ts";
 import type { Observer } from "./weights.ts";
 
 /** How much of an outlier's size goes to the weights; between 0.5 and 0.75 makes little difference (docs/design.md). */
@@ -25,6 +25,11 @@ export function observeMaxima(graph: Graph): Observer {
   };
 }
 
+export interface SmoothingOptions extends Omit<MaximaOptions, "addedTo"> {
+  /** What is added to the weights, by tensor name. */
+  readonly added?: ReadonlyMap<string, LowRank> | undefined;
+}
+
 /**
  * Factors that even out activations whose channels differ by orders of magnitude, so that 8 bits for a token are enough:
  * s_j = max|x_j|^α / max|w_j|^(1 − α), columns of the weights · s, channels before them / s.
@@ -36,7 +41,7 @@ export async function smoothingFactors(
   architecture: Architecture,
   config: DecoderConfig,
   maxima: ReadonlyMap<string, Float32Array>,
-  options: MaximaOptions = {},
+  { added, ...options }: SmoothingOptions = {},
 ): Promise<Map<string, Rescale>> {
   const scopes = Array.from({ length: config.numLayers }, (_, i) => architecture.layerScope(i));
   const pairs = scopes.flatMap((scope) =>
@@ -46,9 +51,10 @@ export async function smoothingFactors(
     })),
   );
   const weightOf = (scope: string): TensorEntry => entryOf(entries, `${scope}.weight`);
+  const addedByEntry = new Map([...(added ?? [])].map(([name, pair]) => [entryOf(entries, name), pair]));
   const weightMaxima = await columnMaxima(
     pairs.flatMap(({ linears }) => linears.map(weightOf)),
-    options,
+    { ...options, addedTo: (entry) => addedByEntry.get(entry) },
   );
   const factors = new Map<string, Rescale>();
   const merge = (name: string, rescale: Rescale): void => {

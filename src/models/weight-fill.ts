@@ -13,9 +13,18 @@ export interface Rescale {
   readonly columns?: Float32Array;
 }
 
+/** B A, which is added to a weight [rows, columns] before all else. */
+export interface LowRank {
+  /** [rank, columns] */
+  readonly a: Float32Array;
+  /** [rows, rank] */
+  readonly b: Float32Array;
+}
+
 /** Rows `start` … `start + count` of a tensor. */
 export interface RowSpan {
   readonly entry: TensorEntry;
+  readonly added?: LowRank | undefined;
   readonly start: number;
   readonly count: number;
 }
@@ -23,10 +32,12 @@ export interface RowSpan {
 const spanWeights = 2 << 20; // bounds the memory of a thread, whatever the tensor's size
 
 /** A tensor cut into spans of about two million weights, each of whole blocks of 64. */
-export function* spansOf(entry: TensorEntry): Generator<RowSpan> {
+export function* spansOf(entry: TensorEntry, added?: LowRank): Generator<RowSpan> {
   const rows = rowsOf(entry);
   const step = Math.max(64, Math.floor(spanWeights / widthOf(entry)) & ~63);
-  for (let start = 0; start < rows; start += step) yield { entry, start, count: Math.min(step, rows - start) };
+  for (let start = 0; start < rows; start += step) {
+    yield { entry, added, start, count: Math.min(step, rows - start) };
+  }
 }
 
 export const spanBytes = ({ entry, count }: RowSpan): number => (entry.length / rowsOf(entry)) * count;
@@ -105,15 +116,30 @@ function readSpan(span: RowSpan, input: number): Uint8Array {
   return bytes;
 }
 
-/** A span's rows as float32, times their factors. */
-function floatRows({ entry, start, count }: RowSpan, bytes: Uint8Array, { rows, columns }: Rescale = {}): Float32Array {
+/** A span's rows as float32, with what is added to them, times their factors. */
+function floatRows(span: RowSpan, bytes: Uint8Array, { rows, columns }: Rescale = {}): Float32Array {
+  const { entry, added, start, count } = span;
   const width = widthOf(entry);
   const values = dequantize(entry.type, bytes, count * width);
+  if (added) addLowRank(values, span, added);
   for (let row = 0, at = 0; row < count && (rows || columns); row++, at += width) {
     if (rows) for (let i = 0; i < width; i++) values[at + i]! *= rows[start + row]!;
     if (columns) for (let i = 0; i < width; i++) values[at + i]! *= columns[i]!;
   }
   return values;
+}
+
+/** W += B A, for the rows of a span. */
+function addLowRank(values: Float32Array, { entry, start, count }: RowSpan, { a, b }: LowRank): void {
+  const width = widthOf(entry);
+  const rank = a.length / width;
+  for (let row = 0; row < count; row++) {
+    const sums = values.subarray(row * width, (row + 1) * width);
+    for (let k = 0; k < rank; k++) {
+      const factor = b[(start + row) * rank + k]!;
+      for (let i = 0; i < width; i++) sums[i]! += factor * a[k * width + i]!;
+    }
+  }
 }
 
 /** A span of [rows, columns] into a file that holds [columns, rows], as the runtime multiplies. */
