@@ -2,6 +2,7 @@ import { pulledFolder } from "../evaluate/data-folder.ts";
 import { readSets, textsOf } from "../evaluate/evaluate.ts";
 import { type DataSource, pullData } from "../evaluate/pull-data.ts";
 import { parseTasks } from "../evaluate/tasks.ts";
+import { mixSources } from "../train/mix-sources.ts";
 import { nliTriples } from "../train/nli-triples.ts";
 import type { CliContext } from "./context.ts";
 import { UsageError } from "./exit-codes.ts";
@@ -61,4 +62,24 @@ export async function runDataTriples(
     await writeTo(context.stdout, `${triple.premise}\t${triple.entailed}\t${triple.contradicted}\n`);
   }
   if (!quiet) context.stderr.write(`${counted(triples.length, "triple")}; ${counted(unused, "row")} not used\n`);
+}
+
+export interface DataMixFlags {
+  readonly take?: readonly (readonly [string, number])[];
+  readonly seed: number;
+}
+
+/** `oneword data mix`: a sample of each source, in the columns that train reads by default. */
+export async function runDataMix(
+  files: readonly string[],
+  { take, seed }: DataMixFlags,
+  context: CliContext,
+): Promise<void> {
+  if (!take?.length)
+    throw new UsageError("--take is missing: a source and how many rows of it, as --take snli-dev=1900.");
+  const rows = await mixSources(files, new Map(take), seed);
+  await writeTo(context.stdout, "sent0\tsent1\thard_neg\tsource\n");
+  for (const { anchor, positive, hardNegative, source } of rows) {
+    await writeTo(context.stdout, `${anchor}\t${positive}\t${hardNegative}\t${source}\n`);
+  }
 }

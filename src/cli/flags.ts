@@ -116,3 +116,15 @@ export function parseLayer(value: string): number | "last" {
   if (/^\d{1,6}$/.test(value)) return Number(value);
   throw new InvalidArgumentError("It must be last or a whole number from 0.");
 }
+
+/** A source and a count out of `source=count`. */
+export function parseTake(
+  value: string,
+  previous: readonly (readonly [string, number])[] = [],
+): (readonly [string, number])[] {
+  const [, source, count] = /^(.+)=(\d{1,9})$/.exec(value) ?? [];
+  if (source === undefined || Number(count) === 0) {
+    throw new InvalidArgumentError("It must be a source and a whole number over 0, as snli-dev=1900.");
+  }
+  return [...previous, [source, Number(count)]];
+}

@@ -4,13 +4,13 @@ import { packageVersion } from "../files/package-version.ts";
 import { vectorFormats } from "../files/vector-writer.ts";
 import type { CompareFlags } from "./compare.ts";
 import type { CliContext, CliDependencies } from "./context.ts";
-import type { DataPullFlags, DataTextsFlags, DataTriplesFlags } from "./data.ts";
+import type { DataMixFlags, DataPullFlags, DataTextsFlags, DataTriplesFlags } from "./data.ts";
 import { type EmbedFlags, runEmbed } from "./embed.ts";
 import { addEvalFlags, type EvalFlags } from "./eval-flags.ts";
 import { exitCodeHelp, exitCodes } from "./exit-codes.ts";
 import type { ExplainFlags } from "./explain.ts";
 import type { ExportFlags } from "./export.ts";
-import { addModelFlags, addTextFlags, defaultModel, parseLayer, parsePositive } from "./flags.ts";
+import { addModelFlags, addTextFlags, defaultModel, parseLayer, parsePositive, parseTake } from "./flags.ts";
 import { listenForInterrupt } from "./interrupt.ts";
 import { matrixFormats } from "./matrix.ts";
 import { type ModelsFlags, runModels } from "./models.ts";
@@ -18,7 +18,7 @@ import { type PullFlags, runPull } from "./pull.ts";
 import { addRecipe } from "./recipe-program.ts";
 import { reportError } from "./report-error.ts";
 import { runSimilarity, type SimilarityFlags } from "./similarity.ts";
-import { addTrainFlags, type TrainFlags } from "./train-flags.ts";
+import { addTrainFlags, parseWhole, type TrainFlags } from "./train-flags.ts";
 
 /**
  * Runs one command line, without the program's own name in front.
@@ -201,6 +201,19 @@ function addData(program: Command, context: CliContext): void {
     )
     .action(async (files: string[], flags: DataTriplesFlags) =>
       (await import("./data.ts")).runDataTriples(files, flags, context),
+    );
+  data
+    .command("mix")
+    .description("Training data out of several files: a sample of each source, triples and pairs in one random order.")
+    .argument("<file...>", "with the columns source, and sent0, sent1, hard_neg or sentence1, sentence2")
+    .option("--take <source=count>", "rows to take of a source; repeatable", parseTake)
+    .option("--seed <number>", "of the sample and the order", parseWhole, 42)
+    .addHelpText(
+      "after",
+      `\nExample:\n  $ oneword data mix triples.tsv.gz pairs.tsv.gz --take snli-dev=1900 --take wmt-refs=2000 > mix.tsv\n${exitCodeHelp}`,
+    )
+    .action(async (files: string[], flags: DataMixFlags) =>
+      (await import("./data.ts")).runDataMix(files, flags, context),
     );
 }
 

@@ -111,7 +111,7 @@ function parseNumber(value: string): number {
   throw new InvalidArgumentError("It must be a number from 0.");
 }
 
-function parseWhole(value: string): number {
+export function parseWhole(value: string): number {
   if (/^\d{1,9}$/.test(value)) return Number(value);
   throw new InvalidArgumentError("It must be a whole number from 0.");
 }

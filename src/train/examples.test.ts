@@ -5,6 +5,7 @@ import { gzipSync } from "node:zlib";
 import { parquetWriteFile } from "hyparquet-writer";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { defaultColumns, readExamples } from "./examples.ts";
+import { mixSources } from "./mix-sources.ts";
 import { nliTriples } from "./nli-triples.ts";
 import { countOverlap } from "./overlap.ts";
 
@@ -49,6 +50,49 @@ describe("the same examples come from", () => {
     ];
     parquetWriteFile({ filename: file, columnData });
     expect((await readExamples(file, { columns })).examples).toEqual(expected);
+  });
+});
+
+test("a row with an empty hard negative is a pair", async () => {
+  const tsv = await fileOf("mixed.tsv", "sent0\tsent1\thard_neg\na\tb\t\nc\td\te\n");
+  const jsonl = await fileOf(
+    "mixed.jsonl",
+    '{"sent0":"a","sent1":"b","hard_neg":null}\n{"sent0":"c","sent1":"d","hard_neg":"e"}',
+  );
+  const pair = { anchor: "a", positive: "b", hardNegative: null };
+  const triple = { anchor: "c", positive: "d", hardNegative: "e" };
+  for (const file of [tsv, jsonl]) expect((await readExamples(file, { columns })).examples).toEqual([pair, triple]);
+});
+
+describe("a mix of sources", () => {
+  const rows = (prefix: string, count: number, source: string): string =>
+    Array.from({ length: count }, (_, i) => `${prefix}${i}\t${prefix}${i}'\t${prefix}-\t${source}\n`).join("");
+  const files = async (): Promise<string[]> => [
+    await fileOf("triples.tsv", `sent0\tsent1\thard_neg\tsource\n${rows("a", 9, "one")}${rows("b", 9, "two")}`),
+    await fileOf("pairs.csv", 'sentence1,sentence2,source\n"p\n0",q0,three\np1,q1,three\n'),
+  ];
+
+  test("takes what is asked of each, in an order that follows from the seed", async () => {
+    const counts = new Map([
+      ["one", 4],
+      ["three", 2],
+    ]);
+    const mixed = await mixSources(await files(), counts, 7);
+    expect(mixed.map(({ source }) => source).sort()).toEqual(["one", "one", "one", "one", "three", "three"]);
+    expect(new Set(mixed.map(({ anchor }) => anchor)).size).toBe(6);
+    expect(mixed.find(({ positive }) => positive === "q0")).toMatchObject({ anchor: "p 0", hardNegative: "" });
+    expect(await mixSources(await files(), counts, 7)).toEqual(mixed);
+    expect(await mixSources(await files(), counts, 8)).not.toEqual(mixed);
+  });
+
+  test("says which source has too few rows, and which file lacks a column", async () => {
+    await expect(mixSources(await files(), new Map([["three", 3]]), 7)).rejects.toThrow(
+      /three has 2 rows in these files, not 3/,
+    );
+    const bare = await fileOf("bare.tsv", "sent0\tsent1\na\tb\n");
+    await expect(mixSources([bare], new Map(), 7)).rejects.toThrow(
+      /bare\.tsv:2: the columns are sent0, sent1; a mix needs source/,
+    );
   });
 });
 

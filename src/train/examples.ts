@@ -38,7 +38,7 @@ export interface Examples {
 }
 
 /**
- * Reads training data from .tsv, .csv, .jsonl (.gz) or .parquet.
+ * Reads training data from .tsv, .csv, .jsonl (.gz) or .parquet. A row with an empty hard negative is a pair.
  * @throws InputError "bad-row" with file and line for a row without one of its texts; "file-not-found"
  */
 export async function readExamples(file: string, options: ReadExamplesOptions): Promise<Examples> {
@@ -68,6 +68,7 @@ const textColumns = ({ anchor, positive, hardNegative }: ExampleColumns): string
 function problemOf({ values }: TableRow, columns: ExampleColumns): string | null {
   for (const name of textColumns(columns)) {
     const value = values[name];
+    if (name === columns.hardNegative && isAbsent(value)) continue;
     if (value === undefined) return `no column "${name}"; there are ${Object.keys(values).join(", ")}`;
     if (typeof value !== "string") return `"${name}" is ${JSON.stringify(value)}, not a text`;
     if (value.trim() === "") return `"${name}" is empty`;
@@ -75,7 +76,10 @@ function problemOf({ values }: TableRow, columns: ExampleColumns): string | null
   return null;
 }
 
+/** A pair among triples: the column is there, and empty. */
+const isAbsent = (value: unknown): boolean => value === null || (typeof value === "string" && value.trim() === "");
+
 function exampleOf({ values }: TableRow, columns: ExampleColumns): Example {
   const [anchor, positive, hardNegative] = textColumns(columns).map((name) => values[name] as string);
-  return { anchor: anchor!, positive: positive!, hardNegative: hardNegative ?? null };
+  return { anchor: anchor!, positive: positive!, hardNegative: isAbsent(hardNegative ?? null) ? null : hardNegative! };
 }
