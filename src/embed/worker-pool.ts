@@ -53,7 +53,8 @@ export class WorkerPool implements EmbeddingModel {
   /** The first thread fetches and prepares what is missing, the others find it there. */
   static async create(
     model: string | undefined,
-    { workers = 1, signal, onProgress, onWarning, ...options }: LoadOptions,
+    { workers: _, signal, onProgress, onWarning, ...options }: LoadOptions,
+    workers: number,
   ): Promise<WorkerPool> {
     const data = { model, options: { threads: 1, ...options } };
     const stop = signal ? { signal } : {};
