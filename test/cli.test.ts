@@ -350,6 +350,20 @@ describe("embed", () => {
     expect(err.split("\n")).toHaveLength(2);
   });
 
+  test("weights that are made ready are not said to be fetched", async () => {
+    const load = async (_name: string, { onProgress }: LoadOptions) => {
+      for (const receivedBytes of [1e6, 9e6]) {
+        onProgress?.({ file: "m.gguf", receivedBytes, totalBytes: 9e6 });
+        onProgress?.({ action: "measuring", file: "weights", receivedBytes, totalBytes: 9e6 });
+        onProgress?.({ action: "preparing", file: "int8 weights", receivedBytes, totalBytes: 9e6 });
+      }
+      return fakeModel();
+    };
+    const { err } = await oneword(["embed", "a"], { load });
+    const lines = ["fetching m.gguf (9 MB)", "measuring weights, once (9 MB)", "preparing int8 weights, once (9 MB)"];
+    expect(err.split("\n").slice(0, 3)).toEqual(lines);
+  });
+
   test("a missing file is found out before the model is loaded", async () => {
     const { exitCode, err, loads } = await oneword(["embed", "--file", join(folder, "no.txt")]);
     expect([exitCode, loads.length]).toEqual([1, 0]);

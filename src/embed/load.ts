@@ -22,7 +22,9 @@ import type { Adapters } from "./encoder-pool.ts";
 import { physicalCores } from "./physical-cores.ts";
 
 export interface LoadProgress {
-  /** What is being fetched or prepared. */
+  /** Weights are measured and prepared once, then they are in the cache; `fetching` by default. */
+  readonly action?: "fetching" | "preparing" | "measuring";
+  /** What is being fetched, prepared or measured. */
   readonly file: string;
   readonly receivedBytes: number;
   readonly totalBytes?: number;
