@@ -213,6 +213,33 @@ test("--mteb writes the result form of the leaderboard", async () => {
     name: "words",
     revision: "1",
   });
+  const settings = await readFile(join(place, "run_settings.jsonl"), "utf8");
+  expect(settings.trimEnd().split("\n")).toHaveLength(1);
+  const { mteb_version: mteb } = result;
+  expect(JSON.parse(settings)).toMatchObject({
+    task: "SICK-R",
+    splits: ["test"],
+    subsets: ["default"],
+    version: { mteb, torch: null },
+    encode_kwargs: {},
+  });
+});
+
+test("--mteb keeps the settings of other tasks, and has one line for each task", async () => {
+  const [once, other] = [
+    { task: "SICK-R", splits: ["test"] },
+    { task: "STS12", splits: ["test"] },
+  ];
+  const place = join(folder, "results", "words", "1");
+  await mkdir(place, { recursive: true });
+  await writeFile(join(place, "run_settings.jsonl"), `${JSON.stringify(once)}\n${JSON.stringify(other)}\nnull\n{`);
+  await mkdir(join(folder, "SICKR"));
+  await writeFile(join(folder, "SICKR", "test.tsv"), "score\tsentence1\tsentence2\n1\ta b\tc d\n3\ta b\ta c\n");
+  const { exitCode } = await oneword("eval", "--tasks", "sickr", "--data", folder, "--mteb", join(folder, "results"));
+  expect(exitCode).toBe(0);
+  const lines = (await readFile(join(place, "run_settings.jsonl"), "utf8")).trimEnd().split("\n");
+  expect(lines.slice(0, 3)).toEqual([JSON.stringify(other), "null", "{"]);
+  expect(lines.slice(3).map((line) => JSON.parse(line).task)).toEqual(["SICK-R"]);
 });
 
 test("a transfer task gets its accuracy, and a missing set its name", async () => {
