@@ -77,6 +77,7 @@ function fakeModel(options: FakeModelOptions = {}): EmbeddingModel & { closed: b
       adapter: null,
     },
     recipeId: "fake",
+    graphId: "fake",
     statistics: { runs: 0, sequences: 0, tokens: 0, cells: 0, runtimeMs: 0 },
     embed: async (texts: readonly string[]) => texts.map(row),
     embedStream,

@@ -35,6 +35,9 @@ function wordCounts(text: string, shortest: number): Float32Array {
   return vector;
 }
 
+/** What a test may change, as another graph would. */
+let graphId = "counts";
+
 /** A model without a language model; notes the texts it was asked for. */
 function wordModel(asked: string[], { recipe: options = {} }: LoadOptions): EmbeddingModel {
   const recipe = completeRecipe(options, { model: "words@1", precision: "float32" });
@@ -47,6 +50,7 @@ function wordModel(asked: string[], { recipe: options = {} }: LoadOptions): Embe
     maxTokens: 100,
     recipe,
     recipeId: `words-${shortest}`,
+    graphId,
     statistics: { runs: 0, sequences: 0, tokens: 0, cells: 0, runtimeMs: 0 },
     async *embedStream(texts) {
       let index = 0;
@@ -105,6 +109,8 @@ test("prints the table of the packaged sample, and keeps the vectors for the nex
   expect([second.asked, second.out]).toEqual([[], first.out]);
   expect(second.err).toMatch(/2,\d{3} at hand/);
   expect((await oneword(...dev, "--no-cache", "-q")).asked.length).toBe(first.asked.length);
+  graphId = "otherwise";
+  expect((await oneword(...dev, "-q")).asked.length).toBe(first.asked.length);
 });
 
 test("a second recipe is compared with a saved run, with intervals, a report and JSON", async () => {

@@ -1,5 +1,6 @@
 import { InputError } from "../errors.ts";
 import { buildNextTokenGraph } from "../models/build-next-token.ts";
+import type { Encoder } from "../runtime/encoder.ts";
 import { nextTokenScores } from "../runtime/next-token.ts";
 import { defaultBatchTokens, planBatches, uniqueIndex } from "../text/batch.ts";
 import { completeRecipe } from "../text/complete-recipe.ts";
@@ -49,19 +50,21 @@ export class Embedder implements EmbeddingModel {
   readonly #meter = new RunMeter();
   readonly #reader: StateReader;
   readonly #whiten: Whiten | null;
+  readonly #encoder: Encoder;
   #closed = false;
 
-  private constructor({ name, recipe, pool, tokenizer }: EmbedderParts, hiddenSize: number) {
+  private constructor({ name, recipe, pool, tokenizer }: EmbedderParts, encoder: Encoder) {
     this.#pool = pool;
     this.#tokenizer = tokenizer;
     this.name = name;
-    this.hiddenSize = hiddenSize;
+    this.hiddenSize = encoder.width;
+    this.#encoder = encoder;
     this.numLayers = pool.parts.config.numLayers;
     this.maxTokens = pool.parts.config.maxPositions;
     this.recipe = recipe;
     this.recipeId = recipeId(recipe);
     this.#reader = new StateReader(pool, tokenizer, recipe, this.#meter);
-    this.#whiten = recipe.whitening ? readWhitening(recipe.whitening, hiddenSize) : null;
+    this.#whiten = recipe.whitening ? readWhitening(recipe.whitening, encoder.width) : null;
   }
 
   static async create({ name, recipe, openTokenizer, ...parts }: CreateParts): Promise<Embedder> {
@@ -70,7 +73,7 @@ export class Embedder implements EmbeddingModel {
     if (made.status === "rejected") throw made.reason;
     try {
       if (tokenizer.status === "rejected") throw tokenizer.reason;
-      return new Embedder({ name, recipe, pool, tokenizer: tokenizer.value }, made.value.width);
+      return new Embedder({ name, recipe, pool, tokenizer: tokenizer.value }, made.value);
     } catch (error) {
       await pool.release();
       throw error;
@@ -81,8 +84,12 @@ export class Embedder implements EmbeddingModel {
     this.#checkOpen();
     const { model, precision } = this.recipe;
     const recipe = completeRecipe(options, { model, precision });
-    const { width } = await this.#pool.get(recipe);
-    return new Embedder({ name: this.name, recipe, pool: this.#pool.hold(), tokenizer: this.#tokenizer }, width);
+    const encoder = await this.#pool.get(recipe);
+    return new Embedder({ name: this.name, recipe, pool: this.#pool.hold(), tokenizer: this.#tokenizer }, encoder);
+  }
+
+  get graphId(): string {
+    return this.#encoder.graphId;
   }
 
   get statistics(): RunStatistics {

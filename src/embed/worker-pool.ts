@@ -34,6 +34,7 @@ export class WorkerPool implements EmbeddingModel {
   readonly maxTokens: number;
   readonly recipe: Recipe;
   readonly recipeId: string;
+  readonly graphId: string;
   readonly #shared: Shared;
   readonly #view: number;
   #closed = false;
@@ -47,6 +48,7 @@ export class WorkerPool implements EmbeddingModel {
     this.maxTokens = facts.maxTokens;
     this.recipe = facts.recipe;
     this.recipeId = facts.recipeId;
+    this.graphId = facts.graphId;
     shared.openViews++;
   }
 
