@@ -14,9 +14,10 @@ import type {
   StreamedEmbedding,
 } from "./embedding-model.ts";
 import { EncoderPool, type ModelParts } from "./encoder-pool.ts";
-import { cosineSimilarity, scaleToUnit } from "./pooling.ts";
+import { scaleToUnit } from "./pooling.ts";
 import { RunMeter } from "./run-meter.ts";
 import { StateReader } from "./state-reader.ts";
+import { textSimilarity } from "./text-similarity.ts";
 import { topTokens, type Word } from "./top-words.ts";
 import { readWhitening, type Whiten } from "./whitening.ts";
 
@@ -166,9 +167,8 @@ export class Embedder implements EmbeddingModel {
     return states;
   }
 
-  async similarity(a: string, b: string, options: EmbedOptions = {}): Promise<number> {
-    const [x, y] = await this.embed([a, b], options);
-    return cosineSimilarity(x!, y!);
+  similarity(a: string, b: string, options: EmbedOptions = {}): Promise<number> {
+    return textSimilarity(this, a, b, options);
   }
 
   async close(): Promise<void> {

@@ -9,7 +9,7 @@ import type {
 } from "./embedding-model.ts";
 import type { LoadOptions } from "./load.ts";
 import { PoolThread } from "./pool-thread.ts";
-import { cosineSimilarity } from "./pooling.ts";
+import { textSimilarity } from "./text-similarity.ts";
 import type { Word } from "./top-words.ts";
 import type { ModelFacts } from "./worker-protocol.ts";
 
@@ -133,9 +133,8 @@ export class WorkerPool implements EmbeddingModel {
     return new WorkerPool(this.#shared, view, (opened[0] as PromiseFulfilledResult<ModelFacts>).value);
   }
 
-  async similarity(a: string, b: string, options: EmbedOptions = {}): Promise<number> {
-    const [x, y] = await this.embed([a, b], options);
-    return cosineSimilarity(x!, y!);
+  similarity(a: string, b: string, options: EmbedOptions = {}): Promise<number> {
+    return textSimilarity(this, a, b, options);
   }
 
   async close(): Promise<void> {
