@@ -12,7 +12,7 @@ import type { Tokenizer } from "../text/tokenizer.ts";
 import { calibrationSentences } from "./calibration-sentences.ts";
 
 /** Sentences of one run. More take more memory than all the rest of preparing weights, and hold up an interrupt. */
-const batchSize = 4;
+const batchSize = 2;
 
 /**
  * Largest |x| of each channel of every linear weight's input over some prompts, by the weight's scope: what int8 needs to
@@ -41,8 +41,8 @@ export async function measureActivations(
   try {
     const maxima = new Map<string, Float32Array>();
     for (const batch of batches(sequences)) {
-      if (signal?.aborted) throw new InputError("aborted", "stopped while the model's activations were measured.");
       await setImmediate(); // runs keep the thread; here a signal or a redraw gets its turn
+      if (signal?.aborted) throw new InputError("aborted", "stopped while the model's activations were measured.");
       const outputs = await encoder.outputs(batch, scopes.map(maximaOutput));
       for (const scope of scopes) {
         const seen = outputs.get(maximaOutput(scope))!;
