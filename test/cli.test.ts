@@ -77,6 +77,7 @@ function fakeModel(options: FakeModelOptions = {}): EmbeddingModel & { closed: b
       adapter: null,
     },
     recipeId: "fake",
+    graphId: "fake",
     statistics: { runs: 0, sequences: 0, tokens: 0, cells: 0, runtimeMs: 0 },
     embed: async (texts: readonly string[]) => texts.map(row),
     embedStream,
@@ -350,6 +351,20 @@ describe("embed", () => {
     expect(err.split("\n")).toHaveLength(2);
   });
 
+  test("weights that are made ready are not said to be fetched", async () => {
+    const load = async (_name: string, { onProgress }: LoadOptions) => {
+      for (const receivedBytes of [1e6, 9e6]) {
+        onProgress?.({ file: "m.gguf", receivedBytes, totalBytes: 9e6 });
+        onProgress?.({ action: "measuring", file: "weights", receivedBytes, totalBytes: 9e6 });
+        onProgress?.({ action: "preparing", file: "int8 weights", receivedBytes, totalBytes: 9e6 });
+      }
+      return fakeModel();
+    };
+    const { err } = await oneword(["embed", "a"], { load });
+    const lines = ["fetching m.gguf (9 MB)", "measuring weights, once (9 MB)", "preparing int8 weights, once (9 MB)"];
+    expect(err.split("\n").slice(0, 3)).toEqual(lines);
+  });
+
   test("a missing file is found out before the model is loaded", async () => {
     const { exitCode, err, loads } = await oneword(["embed", "--file", join(folder, "no.txt")]);
     expect([exitCode, loads.length]).toEqual([1, 0]);
@@ -418,6 +433,18 @@ describe("embed", () => {
     expect(peakMemory - startMemory).toBeLessThan(70e6);
   });
 
+  test.each<[string, string[], LoadOptions["workers"]]>([
+    ["line\n".repeat(4095), [], undefined],
+    ["line\n".repeat(4096), [], "auto"],
+    [`${"long ".repeat(60_000)}\n`.repeat(4), [], "auto"], // 1.2 million characters
+    ["line\n".repeat(5000), ["--workers", "1"], 1],
+    ["line\n".repeat(5000), ["--workers", "3"], 3],
+  ])("workers are chosen for many texts, unless the command says how many (%#)", async (input, flags, workers) => {
+    const { loads, out, exitCode } = await oneword(["embed", "--truncate", ...flags], { input });
+    expect(loads[0]!.options.workers).toBe(workers);
+    expect([exitCode, rowsOf(out).length]).toEqual([0, input.split("\n").length - 1]);
+  });
+
   test("a reader that goes away, as head does, is a quiet end with 0", async () => {
     let received = 0;
     const stdout = new Writable({
@@ -442,7 +469,7 @@ describe("embed", () => {
       stdin.push("one\ntwo\nthree\nfour\nfive\n");
       const stdout = new Collector();
       const running = oneword(["embed", ...flags], { stdin, signals, stdout });
-      for (let turn = 0; turn < 100 && (flags.length > 0 || stdout.text === ""); turn++) {
+      for (let turn = 0; turn < (flags.length > 0 ? 100 : 10_000) && stdout.text === ""; turn++) {
         await new Promise((resolve) => setTimeout(resolve, 1));
       }
       let others = 0; // signal-exit ends the process if its own listener is alone
@@ -463,9 +490,9 @@ describe("embed", () => {
     stderr.isTTY = true;
     const slow = fakeModel({ windowTexts: 1 });
     const waits = async function* () {
-      for (let i = 0; i < 4; i++) {
+      for (let i = 0; i < 8; i++) {
         yield Buffer.from("x\n");
-        await new Promise((resolve) => setTimeout(resolve, 60));
+        await new Promise((resolve) => setTimeout(resolve, 120)); // longer in all than texts are read ahead
       }
     };
     await oneword(["embed"], { stderr, model: slow, stdin: Object.assign(Readable.from(waits()), { isTTY: false }) });

@@ -35,6 +35,9 @@ function wordCounts(text: string, shortest: number): Float32Array {
   return vector;
 }
 
+/** What a test may change, as another graph would. */
+let graphId = "counts";
+
 /** A model without a language model; notes the texts it was asked for. */
 function wordModel(asked: string[], { recipe: options = {} }: LoadOptions): EmbeddingModel {
   const recipe = completeRecipe(options, { model: "words@1", precision: "float32" });
@@ -47,6 +50,7 @@ function wordModel(asked: string[], { recipe: options = {} }: LoadOptions): Embe
     maxTokens: 100,
     recipe,
     recipeId: `words-${shortest}`,
+    graphId,
     statistics: { runs: 0, sequences: 0, tokens: 0, cells: 0, runtimeMs: 0 },
     async *embedStream(texts) {
       let index = 0;
@@ -105,6 +109,8 @@ test("prints the table of the packaged sample, and keeps the vectors for the nex
   expect([second.asked, second.out]).toEqual([[], first.out]);
   expect(second.err).toMatch(/2,\d{3} at hand/);
   expect((await oneword(...dev, "--no-cache", "-q")).asked.length).toBe(first.asked.length);
+  graphId = "otherwise";
+  expect((await oneword(...dev, "-q")).asked.length).toBe(first.asked.length);
 });
 
 test("a second recipe is compared with a saved run, with intervals, a report and JSON", async () => {
@@ -213,6 +219,33 @@ test("--mteb writes the result form of the leaderboard", async () => {
     name: "words",
     revision: "1",
   });
+  const settings = await readFile(join(place, "run_settings.jsonl"), "utf8");
+  expect(settings.trimEnd().split("\n")).toHaveLength(1);
+  const { mteb_version: mteb } = result;
+  expect(JSON.parse(settings)).toMatchObject({
+    task: "SICK-R",
+    splits: ["test"],
+    subsets: ["default"],
+    version: { mteb, torch: null },
+    encode_kwargs: {},
+  });
+});
+
+test("--mteb keeps the settings of other tasks, and has one line for each task", async () => {
+  const [once, other] = [
+    { task: "SICK-R", splits: ["test"] },
+    { task: "STS12", splits: ["test"] },
+  ];
+  const place = join(folder, "results", "words", "1");
+  await mkdir(place, { recursive: true });
+  await writeFile(join(place, "run_settings.jsonl"), `${JSON.stringify(once)}\n${JSON.stringify(other)}\nnull\n{`);
+  await mkdir(join(folder, "SICKR"));
+  await writeFile(join(folder, "SICKR", "test.tsv"), "score\tsentence1\tsentence2\n1\ta b\tc d\n3\ta b\ta c\n");
+  const { exitCode } = await oneword("eval", "--tasks", "sickr", "--data", folder, "--mteb", join(folder, "results"));
+  expect(exitCode).toBe(0);
+  const lines = (await readFile(join(place, "run_settings.jsonl"), "utf8")).trimEnd().split("\n");
+  expect(lines.slice(0, 3)).toEqual([JSON.stringify(other), "null", "{"]);
+  expect(lines.slice(3).map((line) => JSON.parse(line).task)).toEqual(["SICK-R"]);
 });
 
 test("a transfer task gets its accuracy, and a missing set its name", async () => {

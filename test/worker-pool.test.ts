@@ -4,6 +4,7 @@ import { join, resolve } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { EmbeddingModel } from "../src/embed/embedding-model.ts";
 import type { load as Load } from "../src/embed/load.ts";
+import { physicalCores } from "../src/embed/physical-cores.ts";
 import { writeTinyModel } from "./tiny-model.ts";
 
 /** Threads run built files, so this runs what `npm run build` made, which `npm test` does first. */
@@ -34,8 +35,24 @@ test("workers give the vectors of one model, in order", async () => {
     const distance = Math.max(...row.map((value, j) => Math.abs(value - expected[i]![j]!)));
     expect(distance, texts[i]!).toBeLessThan(1e-5);
   });
-  expect(pool.recipeId).toBe(alone.recipeId);
+  expect([pool.recipeId, pool.graphId]).toEqual([alone.recipeId, alone.graphId]);
   expect(pool.statistics.sequences).toBe(texts.length);
+});
+
+test("workers that are chosen give the vectors of one model too, whatever was chosen", async () => {
+  const options = { workers: "auto", cacheDir: join(folder, "cache"), offline: true } as const;
+  const [chosen, one] = [await load(folder, options), await load(folder, { ...options, threads: 1 })];
+  const kinds = [chosen, one].map((model) => model.constructor.name);
+  expect(kinds).toEqual([physicalCores() > 1 ? "WorkerPool" : "Embedder", "Embedder"]);
+  const expected = await alone.embed(texts.slice(0, 50));
+  for (const model of [chosen, one]) {
+    const rows = await model.embed(texts.slice(0, 50));
+    rows.forEach((row, i) => {
+      const distance = Math.max(...row.map((value, j) => Math.abs(value - expected[i]![j]!)));
+      expect(distance, texts[i]!).toBeLessThan(1e-5);
+    });
+    await model.close();
+  }
 });
 
 test("workers give the states of ready tokens, at any layer", async () => {

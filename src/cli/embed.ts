@@ -13,6 +13,7 @@ import type { CliContext } from "./context.ts";
 import { OutputClosed, UsageError } from "./exit-codes.ts";
 import type { ModelFlags, TextFlags } from "./flags.ts";
 import { embedOptions, loadModel } from "./load-model.ts";
+import { readAhead } from "./many-texts.ts";
 import { counted, EmbedProgress } from "./progress.ts";
 import { stdoutSink } from "./stdout-sink.ts";
 import { hintAtFiles, planTexts } from "./texts.ts";
@@ -34,9 +35,10 @@ export async function runEmbed(texts: readonly string[], flags: EmbedFlags, cont
         `--output ${flags.output}: npy is completed at its beginning, so it cannot go into a pipe. Name a file.`,
       );
     }
-    const { model, loaded } = await loadModel(flags, context);
+    const { areMany, texts: read } = await readAhead(source);
+    const { model, loaded } = await loadModel(flags, context, { areMany });
     try {
-      await embedInto(sink, format, model, source, { flags, context, loaded });
+      await embedInto(sink, format, model, read, { flags, context, loaded });
     } finally {
       await model.close();
     }

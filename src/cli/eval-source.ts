@@ -9,6 +9,7 @@ import type { CliContext } from "./context.ts";
 import type { EvalFlags } from "./eval-flags.ts";
 import { UsageError } from "./exit-codes.ts";
 import { embedOptions, loadModel } from "./load-model.ts";
+import { manyTexts } from "./many-texts.ts";
 import { counted } from "./progress.ts";
 
 export interface OpenedSource {
@@ -27,7 +28,7 @@ export async function openSource(flags: EvalFlags, sets: EvaluationSets, context
     return foreign(endpointSource(flags.endpoint, options), flags);
   }
   if (flags.vectors !== undefined) return foreign(await fileSource(flags.vectors, [...new Set(textsOf(sets))]), flags);
-  const { model, loaded } = await loadModel(flags, context);
+  const { model, loaded } = await loadModel(flags, context, { areMany: new Set(textsOf(sets)).size >= manyTexts });
   const { signal: _, ...options } = embedOptions(flags, context.signal);
   const source = { ...modelSource(model, options), name: flags.name ?? runName(model.name, model.recipe) };
   const revision = model.recipe.model.split("@")[1] ?? model.recipe.model;

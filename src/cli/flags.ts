@@ -77,7 +77,7 @@ export function addRunFlags(command: Command): Command {
     .option("--threads <count>", "threads of one operator (default: one for each physical core)", parsePositive)
     .option(
       "--workers <count>",
-      "threads that each hold the model and run it by themselves (default: 1); for many texts",
+      "threads that each hold the model and run it by themselves (default: one for each core for many texts, else 1)",
       parsePositive,
     )
     .option(

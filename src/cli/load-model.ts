@@ -17,8 +17,15 @@ export interface LoadedModel {
   readonly loaded: string;
 }
 
-/** Loads what the flags say. */
-export async function loadModel(flags: ModelFlags, context: CliContext): Promise<LoadedModel> {
+/**
+ * Loads what the flags say.
+ * @param texts  whether there will be many, for which a worker on each core is worth starting
+ */
+export async function loadModel(
+  flags: ModelFlags,
+  context: CliContext,
+  texts: { readonly areMany: boolean } = { areMany: false },
+): Promise<LoadedModel> {
   const named = flags.recipe !== undefined && recipeNames.includes(flags.recipe);
   const fromFile = flags.recipe === undefined || named ? {} : await readRecipeFile(flags.recipe);
   const name = flags.model ?? modelNameOf(fromFile, flags.recipe) ?? defaultModel;
@@ -28,6 +35,7 @@ export async function loadModel(flags: ModelFlags, context: CliContext): Promise
     const model = await context.load(name, {
       ...loadOptions(flags, fromFile, await readShown(flags.demonstrations), context.signal, downloads.onProgress),
       ...(named ? { recipeName: flags.recipe! } : {}),
+      ...(flags.workers === undefined && texts.areMany ? { workers: "auto" } : {}),
       onWarning(message) {
         if (!flags.quiet) context.stderr.write(`oneword: warning: ${message}\n`);
       },

@@ -79,7 +79,7 @@ export interface DownloadProgress {
   stop(): void;
 }
 
-/** A bar for each file on a terminal, one line for each file elsewhere. */
+/** A bar for each file or step on a terminal, one line for each elsewhere. */
 export function downloadProgress({ stderr }: CliContext, quiet: boolean): DownloadProgress {
   const seen = new Set<string>();
   let lastAt: number | undefined;
@@ -88,10 +88,11 @@ export function downloadProgress({ stderr }: CliContext, quiet: boolean): Downlo
     onProgress(progress) {
       lastAt = performance.now();
       bars?.update(progress);
-      if (quiet || bars || seen.has(progress.file)) return;
-      seen.add(progress.file);
-      const size = progress.totalBytes === undefined ? "" : ` (${formatBytes(progress.totalBytes)})`;
-      stderr.write(`fetching ${progress.file}${size}\n`);
+      const { action = "fetching", file, totalBytes } = progress;
+      const line = `${action} ${file}${action === "fetching" ? "" : ", once"}`;
+      if (quiet || bars || seen.has(line)) return;
+      seen.add(line);
+      stderr.write(`${line}${totalBytes === undefined ? "" : ` (${formatBytes(totalBytes)})`}\n`);
     },
     lastAt: () => lastAt,
     stop: () => bars?.stop(),
@@ -110,12 +111,13 @@ class DownloadBars {
     this.#stderr = stderr;
   }
 
-  update({ file, receivedBytes, totalBytes }: LoadProgress): void {
+  update({ action = "fetching", file: name, receivedBytes, totalBytes }: LoadProgress): void {
     if (this.#isStopped) return;
     if (!this.#multiBar) {
       this.#loading ??= this.#load();
       return;
     }
+    const file = action === "fetching" ? name : `${action} ${name}`;
     const total = totalBytes ?? receivedBytes;
     let bar = this.#bars.get(file);
     if (!bar) {

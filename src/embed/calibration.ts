@@ -14,7 +14,7 @@ import { AdapterOnModel } from "./adapter-on-model.ts";
 import { calibrationSentences } from "./calibration-sentences.ts";
 
 /** Sentences of one run. More take more memory than all the rest of preparing weights, and hold up an interrupt. */
-const batchSize = 4;
+const batchSize = 2;
 
 export interface MeasureOptions {
   /** On the weights. */
@@ -52,8 +52,8 @@ export async function measureActivations(
   try {
     const maxima = new Map<string, Float32Array>();
     for (const batch of batches(sequences)) {
-      if (signal?.aborted) throw new InputError("aborted", "stopped while the model's activations were measured.");
       await setImmediate(); // runs keep the thread; here a signal or a redraw gets its turn
+      if (signal?.aborted) throw new InputError("aborted", "stopped while the model's activations were measured.");
       const outputs = await encoder.outputs(batch, scopes.map(maximaOutput));
       for (const scope of scopes) {
         const seen = outputs.get(maximaOutput(scope))!;

@@ -1,5 +1,6 @@
 import { InputError } from "../errors.ts";
 import { buildNextTokenGraph } from "../models/build-next-token.ts";
+import type { Encoder } from "../runtime/encoder.ts";
 import { nextTokenScores } from "../runtime/next-token.ts";
 import { defaultBatchTokens, planBatches, uniqueIndex } from "../text/batch.ts";
 import { completeRecipe } from "../text/complete-recipe.ts";
@@ -13,9 +14,10 @@ import type {
   StreamedEmbedding,
 } from "./embedding-model.ts";
 import { EncoderPool, type ModelParts } from "./encoder-pool.ts";
-import { cosineSimilarity, scaleToUnit } from "./pooling.ts";
+import { scaleToUnit } from "./pooling.ts";
 import { RunMeter } from "./run-meter.ts";
 import { StateReader } from "./state-reader.ts";
+import { textSimilarity } from "./text-similarity.ts";
 import { topTokens, type Word } from "./top-words.ts";
 import { readWhitening, type Whiten } from "./whitening.ts";
 
@@ -49,19 +51,21 @@ export class Embedder implements EmbeddingModel {
   readonly #meter = new RunMeter();
   readonly #reader: StateReader;
   readonly #whiten: Whiten | null;
+  readonly #encoder: Encoder;
   #closed = false;
 
-  private constructor({ name, recipe, pool, tokenizer }: EmbedderParts, hiddenSize: number) {
+  private constructor({ name, recipe, pool, tokenizer }: EmbedderParts, encoder: Encoder) {
     this.#pool = pool;
     this.#tokenizer = tokenizer;
     this.name = name;
-    this.hiddenSize = hiddenSize;
+    this.hiddenSize = encoder.width;
+    this.#encoder = encoder;
     this.numLayers = pool.parts.config.numLayers;
     this.maxTokens = pool.parts.config.maxPositions;
     this.recipe = recipe;
     this.recipeId = recipeId(recipe);
     this.#reader = new StateReader(pool, tokenizer, recipe, this.#meter);
-    this.#whiten = recipe.whitening ? readWhitening(recipe.whitening, hiddenSize) : null;
+    this.#whiten = recipe.whitening ? readWhitening(recipe.whitening, encoder.width) : null;
   }
 
   static async create({ name, recipe, openTokenizer, ...parts }: CreateParts): Promise<Embedder> {
@@ -70,7 +74,7 @@ export class Embedder implements EmbeddingModel {
     if (made.status === "rejected") throw made.reason;
     try {
       if (tokenizer.status === "rejected") throw tokenizer.reason;
-      return new Embedder({ name, recipe, pool, tokenizer: tokenizer.value }, made.value.width);
+      return new Embedder({ name, recipe, pool, tokenizer: tokenizer.value }, made.value);
     } catch (error) {
       await pool.release();
       throw error;
@@ -81,8 +85,12 @@ export class Embedder implements EmbeddingModel {
     this.#checkOpen();
     const { model, precision } = this.recipe;
     const recipe = completeRecipe(options, { model, precision });
-    const { width } = await this.#pool.get(recipe);
-    return new Embedder({ name: this.name, recipe, pool: this.#pool.hold(), tokenizer: this.#tokenizer }, width);
+    const encoder = await this.#pool.get(recipe);
+    return new Embedder({ name: this.name, recipe, pool: this.#pool.hold(), tokenizer: this.#tokenizer }, encoder);
+  }
+
+  get graphId(): string {
+    return this.#encoder.graphId;
   }
 
   get statistics(): RunStatistics {
@@ -159,9 +167,8 @@ export class Embedder implements EmbeddingModel {
     return states;
   }
 
-  async similarity(a: string, b: string, options: EmbedOptions = {}): Promise<number> {
-    const [x, y] = await this.embed([a, b], options);
-    return cosineSimilarity(x!, y!);
+  similarity(a: string, b: string, options: EmbedOptions = {}): Promise<number> {
+    return textSimilarity(this, a, b, options);
   }
 
   async close(): Promise<void> {

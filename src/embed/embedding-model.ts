@@ -53,6 +53,8 @@ export interface EmbeddingModel extends AsyncDisposable {
   readonly recipe: Recipe;
   /** Stable id of the recipe. */
   readonly recipeId: string;
+  /** Stable id of how vectors are computed: the graph, the runtime's version, the device. */
+  readonly graphId: string;
   readonly statistics: RunStatistics;
   /** @returns one row [hiddenSize] for each text, in order */
   embed(texts: readonly string[], options?: EmbedOptions): Promise<Float32Array[]>;

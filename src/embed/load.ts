@@ -1,3 +1,4 @@
+import { freemem } from "node:os";
 import { InputError, ModelError } from "../errors.ts";
 import { cacheFolder } from "../files/cache-folder.ts";
 import type { ModelFiles } from "../files/model-files.ts";
@@ -10,15 +11,20 @@ import { checkPrecision, checkStoredWeights, defaultPrecision } from "../runtime
 import { multipliesSignedWeights } from "../runtime/int8-support.ts";
 import { completeRecipe, differingModel } from "../text/complete-recipe.ts";
 import { namedRecipe } from "../text/named-recipes.ts";
-import type { Precision, RecipeOptions } from "../text/recipe.ts";
+import type { Precision, Recipe, RecipeOptions } from "../text/recipe.ts";
 import { loadTokenizer, type Tokenizer, tokenizerFromGguf } from "../text/tokenizer.ts";
 import { adapterFolder, readAdapterRecipe } from "./adapter-recipe.ts";
 import { measureActivations } from "./calibration.ts";
+import { chooseWorkers, weightBytes } from "./choose-workers.ts";
 import { Embedder } from "./embedder.ts";
 import type { EmbeddingModel } from "./embedding-model.ts";
+import type { Adapters } from "./encoder-pool.ts";
+import { physicalCores } from "./physical-cores.ts";
 
 export interface LoadProgress {
-  /** What is being fetched or prepared. */
+  /** Weights are measured and prepared once, then they are in the cache; `fetching` by default. */
+  readonly action?: "fetching" | "preparing" | "measuring";
+  /** What is being fetched, prepared or measured. */
   readonly file: string;
   readonly receivedBytes: number;
   readonly totalBytes?: number;
@@ -44,9 +50,10 @@ export interface LoadOptions {
   readonly threads?: number;
   /**
    * Threads that each hold the model and run it by themselves, with one thread for an operator unless `threads` says more;
-   * 1 by default. For many texts on many cores, or on cores that other work shares.
+   * 1 by default. For many texts on many cores, or on cores that other work shares. `auto` for one on each core where the
+   * copies of the weights are a small part of the memory that is free; see chooseWorkers.
    */
-  readonly workers?: number;
+  readonly workers?: number | "auto";
   /** Where to compute: `cpu` (default), or `cuda`, `webgpu`, `coreml`, `dml` where the installed runtime has it. */
   readonly device?: Device;
   /** Never touch the network. */
@@ -64,20 +71,51 @@ export interface LoadOptions {
  */
 export async function load(model?: string, options: LoadOptions = {}): Promise<EmbeddingModel> {
   const { workers = 1 } = options;
+  if (workers === "auto") return loadWithFittingWorkers(model, options);
   if (!(Number.isInteger(workers) && workers > 0)) {
-    throw new InputError("bad-option", `workers is ${workers}; it must be a whole number over 0.`);
+    throw new InputError("bad-option", `workers is ${workers}; it must be a whole number over 0, or "auto".`);
   }
-  if (workers === 1) return loadEmbedder(model, options);
+  return workers === 1 ? loadEmbedder(model, options) : loadPool(model, options, workers);
+}
+
+/** Makes the weights ready, which says how much memory a worker takes, and then the workers. */
+async function loadWithFittingWorkers(model: string | undefined, options: LoadOptions): Promise<EmbeddingModel> {
+  const opened = await openModel(model, options);
+  const workers = chooseWorkers({
+    device: options.device ?? "cpu",
+    threads: options.threads,
+    cores: physicalCores(),
+    weightBytes: weightBytes(opened.checkpoint.tensors.values()),
+    freeBytes: process.availableMemory?.() ?? freemem(), // Node 20.13 has the first, which knows of a container's limit
+  });
+  const { onWarning: _, ...heeded } = options; // a warning has been given
+  return workers === 1 ? embedderOf(opened, options) : loadPool(model, heeded, workers);
+}
+
+async function loadPool(model: string | undefined, options: LoadOptions, workers: number): Promise<EmbeddingModel> {
   const { WorkerPool } = await import("./worker-pool.ts"); // most need none
-  return WorkerPool.create(model, options);
+  return WorkerPool.create(model, options, workers);
 }
 
 /** The model in this thread. */
-export async function loadEmbedder(model = "smollm2-135m", options: LoadOptions = {}): Promise<Embedder> {
+export async function loadEmbedder(model?: string, options: LoadOptions = {}): Promise<Embedder> {
+  return embedderOf(await openModel(model, options), options);
+}
+
+interface OpenedModel extends OpenedCheckpoint {
+  readonly files: ModelFiles;
+  readonly recipe: Recipe;
+  readonly adapters: Adapters;
+  /** Identity of the adapter that the weights hold. */
+  readonly merged: string | undefined;
+}
+
+/** All that comes before the runtime: files and weights at hand and ready, options checked. */
+async function openModel(model = "smollm2-135m", options: LoadOptions = {}): Promise<OpenedModel> {
   if (options.threads !== undefined && !(Number.isInteger(options.threads) && options.threads > 0)) {
     throw new InputError("bad-option", `threads is ${options.threads}; it must be a whole number over 0.`);
   }
-  const { threads, device, cacheDir, signal, onProgress, offline } = options;
+  const { device = "cpu", cacheDir, signal, onProgress, offline } = options;
   const files = await resolveModel(model, {
     ...(offline === undefined ? {} : { offline }),
     ...(cacheDir === undefined ? {} : { cacheDir }),
@@ -87,8 +125,8 @@ export async function loadEmbedder(model = "smollm2-135m", options: LoadOptions 
   const { adapters, adapter } = await readAdapters(adapterFolder(files, options.adapter), options.adapters);
   const named = options.recipeName === undefined ? {} : await namedRecipe(options.recipeName, files.identity);
   const chosen = { ...named, ...adapter?.recipe, ...options.recipe, ...(adapter ? { adapter: adapter.identity } : {}) };
-  const precision = options.precision ?? chosen.precision ?? defaultPrecision(device ?? "cpu");
-  checkPrecision(precision, device ?? "cpu");
+  const precision = options.precision ?? chosen.precision ?? defaultPrecision(device);
+  checkPrecision(precision, device);
   if (precision === "int8" && (options.adapters?.length ?? 0) > 0) {
     throw new InputError(
       "bad-option",
@@ -109,7 +147,11 @@ export async function loadEmbedder(model = "smollm2-135m", options: LoadOptions 
     measure: async (stored) =>
       measureActivations(stored, await openTokenizer(files, stored), { adapter: merged, signal }),
   });
-  checkStoredWeights(opened.checkpoint, device ?? "cpu");
+  checkStoredWeights(opened.checkpoint, device);
+  return { ...opened, files, recipe, adapters, merged: merged?.identity };
+}
+
+function embedderOf({ files, recipe, adapters, merged, ...opened }: OpenedModel, { threads, device }: LoadOptions) {
   const architecture = findArchitecture(opened.config, opened.configSource);
   return Embedder.create({
     name: files.name,
@@ -119,7 +161,7 @@ export async function loadEmbedder(model = "smollm2-135m", options: LoadOptions 
     openTokenizer: () => openTokenizer(files, opened),
     recipe,
     adapters,
-    merged: merged?.identity,
+    merged,
     session: { ...(threads ? { threads } : {}), ...(device ? { device } : {}) },
   });
 }

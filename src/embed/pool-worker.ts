@@ -42,8 +42,8 @@ async function close(view: number): Promise<void> {
   if (views.size === 0) port.close();
 }
 
-function factsOf({ name, hiddenSize, numLayers, maxTokens, recipe, recipeId }: Embedder): ModelFacts {
-  return { name, hiddenSize, numLayers, maxTokens, recipe, recipeId };
+function factsOf({ name, hiddenSize, numLayers, maxTokens, recipe, recipeId, graphId }: Embedder): ModelFacts {
+  return { name, hiddenSize, numLayers, maxTokens, recipe, recipeId, graphId };
 }
 
 function listen(): void {

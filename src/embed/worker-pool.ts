@@ -9,7 +9,7 @@ import type {
 } from "./embedding-model.ts";
 import type { LoadOptions } from "./load.ts";
 import { PoolThread } from "./pool-thread.ts";
-import { cosineSimilarity } from "./pooling.ts";
+import { textSimilarity } from "./text-similarity.ts";
 import type { Word } from "./top-words.ts";
 import type { ModelFacts } from "./worker-protocol.ts";
 
@@ -34,6 +34,7 @@ export class WorkerPool implements EmbeddingModel {
   readonly maxTokens: number;
   readonly recipe: Recipe;
   readonly recipeId: string;
+  readonly graphId: string;
   readonly #shared: Shared;
   readonly #view: number;
   #closed = false;
@@ -47,13 +48,15 @@ export class WorkerPool implements EmbeddingModel {
     this.maxTokens = facts.maxTokens;
     this.recipe = facts.recipe;
     this.recipeId = facts.recipeId;
+    this.graphId = facts.graphId;
     shared.openViews++;
   }
 
   /** The first thread fetches and prepares what is missing, the others find it there. */
   static async create(
     model: string | undefined,
-    { workers = 1, signal, onProgress, onWarning, ...options }: LoadOptions,
+    { workers: _, signal, onProgress, onWarning, ...options }: LoadOptions,
+    workers: number,
   ): Promise<WorkerPool> {
     const data = { model, options: { threads: 1, ...options } };
     const stop = signal ? { signal } : {};
@@ -130,9 +133,8 @@ export class WorkerPool implements EmbeddingModel {
     return new WorkerPool(this.#shared, view, (opened[0] as PromiseFulfilledResult<ModelFacts>).value);
   }
 
-  async similarity(a: string, b: string, options: EmbedOptions = {}): Promise<number> {
-    const [x, y] = await this.embed([a, b], options);
-    return cosineSimilarity(x!, y!);
+  similarity(a: string, b: string, options: EmbedOptions = {}): Promise<number> {
+    return textSimilarity(this, a, b, options);
   }
 
   async close(): Promise<void> {

@@ -39,7 +39,7 @@ export type ToWorker =
 /** What is known of a loaded model. */
 export type ModelFacts = Pick<
   EmbeddingModel,
-  "name" | "hiddenSize" | "numLayers" | "maxTokens" | "recipe" | "recipeId"
+  "name" | "hiddenSize" | "numLayers" | "maxTokens" | "recipe" | "recipeId" | "graphId"
 >;
 
 export type FromWorker =

@@ -13,7 +13,7 @@ export interface EmbeddingCache {
 }
 
 /**
- * The cache of a source, in `embeddings/<id>-<version>`: another version of this package may compute other vectors.
+ * The cache of a source, in `embeddings/<id>-<version>`: another version of this package may make other prompts and tokens.
  * @returns undefined for a source that does not name itself
  */
 export function embeddingCache({ id }: VectorSource, cacheDir?: string): EmbeddingCache | undefined {

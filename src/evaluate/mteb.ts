@@ -1,6 +1,8 @@
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { cosineSimilarity } from "../embed/pooling.ts";
 import { writeAtomically } from "../files/atomic.ts";
+import { packageVersion } from "../files/package-version.ts";
 import { pearson, spearman } from "./correlation.ts";
 import type { StsSet, VectorOf } from "./sts.ts";
 import type { StsTask } from "./tasks.ts";
@@ -75,8 +77,9 @@ export interface MtebResult {
 }
 
 /**
- * Writes `<folder>/<owner>__<name>/<revision>/<Task>.json` and model_meta.json, as mteb's results repository has them.
- * The STS Benchmark's development split has no place there.
+ * Writes `<folder>/<owner>__<name>/<revision>/<Task>.json`, model_meta.json and run_settings.jsonl, as mteb's results
+ * repository has them. The settings of tasks that were written there before stay. The STS Benchmark's development split has
+ * no place there.
  * @param seconds  of the whole evaluation, shared out evenly
  * @returns the folder of the files
  */
@@ -93,11 +96,48 @@ export async function writeMteb(
   const write = (name: string, json: unknown): Promise<void> =>
     writeAtomically(join(place, name), `${JSON.stringify(json, null, 4)}\n`);
   await write("model_meta.json", modelMeta(model, revision));
+  const written: string[] = [];
   for (const { task, scores } of results) {
     if (task === "stsb-dev") continue;
-    await write(`${taskNames[task]}.json`, taskFile(taskNames[task], scores, seconds / results.length, at));
+    const name = taskNames[task];
+    await write(`${name}.json`, taskFile(name, scores, seconds / results.length, at));
+    written.push(name);
   }
+  if (written.length > 0) await mergeRunSettings(join(place, "run_settings.jsonl"), written);
   return place;
+}
+
+/** Programs that mteb writes the versions of; none of them made these vectors. */
+const mtebPackages = { torch: null, "sentence-transformers": null, "flash-attn": null, transformers: null };
+
+/** A line for each task, in the form mteb has had since 2.19. */
+async function mergeRunSettings(file: string, tasks: readonly string[]): Promise<void> {
+  const version = { mteb: mtebVersion, ...mtebPackages, oneword: packageVersion() };
+  const lines = tasks.map((task) =>
+    JSON.stringify({ task, splits: ["test"], version, encode_kwargs: {}, subsets: ["default"] }),
+  );
+  const others = (await readIfThere(file))
+    .split("\n")
+    .filter((line) => line !== "" && !tasks.includes(taskOf(line) ?? ""));
+  await writeAtomically(file, [...others, ...lines, ""].join("\n"));
+}
+
+async function readIfThere(file: string): Promise<string> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return "";
+    throw error;
+  }
+}
+
+/** @returns undefined for a line that is not mteb's, which stays as it is */
+function taskOf(line: string): string | undefined {
+  try {
+    return (JSON.parse(line) as { task?: string } | null)?.task;
+  } catch {
+    return undefined; // no JSON
+  }
 }
 
 const taskFile = (name: string, scores: MtebScores, seconds: number, at: Date) => ({

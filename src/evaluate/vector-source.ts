@@ -23,7 +23,7 @@ export interface VectorSource {
 export function modelSource(model: EmbeddingModel, options: Omit<EmbedOptions, "signal"> = {}): VectorSource {
   return {
     name: model.name,
-    id: model.recipeId,
+    id: `${model.recipeId}-${model.graphId}`,
     recipe: model.recipe,
     async embed(texts, signal) {
       const vectors: SourcedVector[] = [];

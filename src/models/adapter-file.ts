@@ -122,7 +122,9 @@ async function readConfig(file: string): Promise<AdapterJson> {
   try {
     const json: unknown = JSON.parse(text);
     if (typeof json === "object" && json !== null && !Array.isArray(json)) return json as AdapterJson;
-  } catch {}
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+  }
   throw new ModelError("config", `${file} is not a JSON object. Get the adapter again.`);
 }
 

@@ -54,6 +54,8 @@ export interface GraphOptions {
   readonly poolsTokens?: boolean;
   /** Before these layers every token's state is replaced by that of its source_token, int64 [tokens]. */
   readonly moveTokens?: TokenPrepending | undefined;
+  /** Whether a norm and the sum it reads may be one operator of com.microsoft; true by default. */
+  readonly fusesNorms?: boolean;
 }
 
 /**
@@ -76,7 +78,7 @@ export function buildInferenceGraph(
   config: DecoderConfig,
   checkpoint: Checkpoint,
   layer: number | "last" = "last",
-  { observer, lora, alsoRead = [], poolsTokens = false, moveTokens }: GraphOptions = {},
+  { observer, lora, alsoRead = [], poolsTokens = false, moveTokens, fusesNorms = true }: GraphOptions = {},
 ): InferenceGraph {
   const depth = readDepth(layer, config);
   const graph = new Graph();
@@ -100,7 +102,7 @@ export function buildInferenceGraph(
   if (depth === config.numLayers) hidden = architecture.finalNorm(weights, hidden, config);
   graph.output(pool ? matmul(pool, hidden) : hidden, graphNames.embedding);
   if (checkpoint.activations === "float16") computeInFloat16(graph);
-  else fuseSkipNorm(graph);
+  else if (fusesNorms) fuseSkipNorm(graph);
   nameOutputs(graph);
   prune(graph);
   const { numKeyValueHeads, headDim } = config;

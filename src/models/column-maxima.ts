@@ -31,7 +31,7 @@ export async function columnMaxima(
       const seen = maxima.get(entry);
       maxima.set(entry, seen?.map((value, i) => Math.max(value, result![i]!)) ?? result!);
       receivedBytes += spanBytes(span);
-      onProgress?.({ file: "weights (measured once)", receivedBytes, totalBytes });
+      onProgress?.({ action: "measuring", file: "weights", receivedBytes, totalBytes });
     },
   });
   return maxima;

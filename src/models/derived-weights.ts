@@ -96,6 +96,7 @@ async function writeDerived(
   await writeFile(file, "");
   await truncate(file, plan.end);
   const totalBytes = [...entries.values()].reduce((sum, { length }) => sum + length, 0);
+  const progress = { action: "preparing", file: `${options.origin.precision} weights`, totalBytes } as const;
   let receivedBytes = 0;
   await runWeightJobs(jobs(), {
     totalBytes,
@@ -103,7 +104,7 @@ async function writeDerived(
     signal: options.signal,
     onDone: ({ span }) => {
       receivedBytes += spanBytes(span);
-      options.onProgress?.({ file: "weights (prepared once)", receivedBytes, totalBytes });
+      options.onProgress?.({ ...progress, receivedBytes });
     },
   });
   return planned.map(({ name, to }) => [name, to]);

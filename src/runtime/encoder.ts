@@ -1,6 +1,9 @@
+import { createHash } from "node:crypto";
 import { ModelError } from "../errors.ts";
+import { graphHash } from "../graph/graph-hash.ts";
 import { graphNames, type InferenceGraph } from "../models/build.ts";
-import { Session, type SessionOptions, Tensor } from "./session.ts";
+import type { Device } from "./device.ts";
+import { runtimeVersion, Session, type SessionOptions, Tensor } from "./session.ts";
 
 /** Keys and values of a run-once prefix, as the graph takes them. */
 export interface PrefixCache {
@@ -25,21 +28,29 @@ export class Encoder {
   readonly #graph: InferenceGraph;
   readonly #empty: PrefixCache;
   readonly #adapter: AdapterFeeds;
+  readonly #device: Device;
 
-  private constructor(session: Session, graph: InferenceGraph, adapter: AdapterFeeds = {}) {
+  private constructor(session: Session, graph: InferenceGraph, device: Device, adapter: AdapterFeeds = {}) {
     this.#session = session;
+    this.#device = device;
     this.#graph = graph;
     this.#adapter = adapter;
     this.#empty = { length: 0, feeds: pastFeeds(graph, () => emptyPast(graph)) };
   }
 
   static async create(graph: InferenceGraph, options: SessionOptions = {}): Promise<Encoder> {
-    return new Encoder(await Session.create(graph.graph, options), graph);
+    return new Encoder(await Session.create(graph.graph, options), graph, options.device ?? "cpu");
   }
 
   /** The same session with an adapter's tensors fed to every run; for a graph with adapters. */
   adapted(adapter: AdapterFeeds): Encoder {
-    return new Encoder(this.#session, this.#graph, adapter);
+    return new Encoder(this.#session, this.#graph, this.#device, adapter);
+  }
+
+  /** Equal where the same tokens give the same states: names the graph, the runtime's version and the device. */
+  get graphId(): string {
+    const parts = [graphHash(this.#graph.graph), runtimeVersion, this.#device];
+    return createHash("sha256").update(parts.join(" ")).digest("hex").slice(0, 16);
   }
 
   get inputNames(): ReadonlySet<string> {

@@ -1,11 +1,13 @@
 import { dirname } from "node:path";
-import { InferenceSession, listSupportedBackends, Tensor } from "onnxruntime-node";
+import { env, InferenceSession, listSupportedBackends, Tensor } from "onnxruntime-node";
 import { InputError, InternalError, ModelError } from "../errors.ts";
 import type { Graph } from "../graph/graph.ts";
 import { writeOnnx } from "../graph/onnx.ts";
 import type { Device } from "./device.ts";
 
 export { Tensor };
+
+export const runtimeVersion = env.versions.node ?? env.versions.common;
 
 export interface SessionOptions {
   /** `cpu` by default. */

@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { RunStatistics } from "../../src/embed/embedding-model.ts";
 import { load } from "../../src/embed/load.ts";
-import { embedTexts } from "../../src/evaluate/embed-texts.ts";
+import { type EmbedProgress, embedTexts } from "../../src/evaluate/embed-texts.ts";
 import { evaluate, readSets, textsOf } from "../../src/evaluate/evaluate.ts";
 import { averagePercent, percent } from "../../src/evaluate/sts.ts";
 import { type TransferMode, transferModes } from "../../src/evaluate/transfer.ts";
@@ -17,14 +17,26 @@ import reference from "../fixtures/classifier/real.json" with { type: "json" };
 const data = resolve(import.meta.dirname, "../../../shared/data");
 const hasData = existsSync(resolve(data, "transfer/CR"));
 
+/** A line on standard error for every tenth of the characters. */
+function progressOf(what: string): (progress: EmbedProgress) => void {
+  let told = 0;
+  return ({ doneTexts, totalTexts, doneCharacters, totalCharacters }) => {
+    const tenth = Math.floor((10 * doneCharacters) / totalCharacters);
+    if (tenth <= told) return;
+    told = tenth;
+    process.stderr.write(`${what}: ${doneTexts}/${totalTexts} texts\n`);
+  };
+}
+
 describe("STS-B dev in float32", () => {
   // transformers 5.23.0 on PyTorch 2.15.0, float32: Spearman × 100 over the 1,500 pairs of data/stsb-dev.tsv
   test.each([
     ["the plain template", [], 67.04],
     ["one demonstration", [{ sentence: "A jockey riding a horse.", word: "Equestrian" }], 73.27],
-  ])("%s: Spearman equals the reference's (0.05)", async (_title, demonstrations, spearman) => {
+  ])("%s: Spearman equals the reference's (0.05)", async (title, demonstrations, spearman) => {
     const model = await load("smollm2-135m", { precision: "float32", recipe: { demonstrations } });
-    const run = await evaluate(modelSource(model), await readSets(["stsb-dev"], data));
+    const onEmbed = progressOf(`STS-B dev, ${title}`);
+    const run = await evaluate(modelSource(model), await readSets(["stsb-dev"], data), { onEmbed });
     await model.close();
     expect(Math.abs(percent(run.sts[0]!.all.spearman) - spearman)).toBeLessThanOrEqual(0.05);
   });
@@ -57,7 +69,7 @@ describe.skipIf(!hasData)("classifiers of CR", () => {
   test("are as accurate as scikit-learn's on the same vectors, folds and penalties: 0.7 points, 1.5 in fast mode", async () => {
     const model = await load("smollm2-135m");
     const sets = await readSets(["cr"], data);
-    const { vectors } = await embedTexts(modelSource(model), textsOf(sets));
+    const { vectors } = await embedTexts(modelSource(model), textsOf(sets), { onProgress: progressOf("CR") });
     await model.close();
     const off = async (mode: TransferMode): Promise<number> => {
       const { accuracy } = await evaluateTransfer(sets.transfer[0]!, (text) => vectors.get(text)!, mode);
@@ -70,7 +82,8 @@ describe.skipIf(!hasData)("classifiers of CR", () => {
   test("take less time in fast mode than int8 took to embed their texts", async () => {
     const model = await load("smollm2-135m", { precision: "int8" });
     const sets = await readSets(["cr"], data);
-    const { vectors, embedSeconds } = await embedTexts(modelSource(model), textsOf(sets));
+    const onProgress = progressOf("CR in int8");
+    const { vectors, embedSeconds } = await embedTexts(modelSource(model), textsOf(sets), { onProgress });
     await model.close();
     const { seconds } = await evaluateTransfer(sets.transfer[0]!, (text) => vectors.get(text)!, transferModes.fast);
     expect(seconds).toBeLessThan(embedSeconds);

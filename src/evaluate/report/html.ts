@@ -24,13 +24,13 @@ body { margin: 0 auto; max-width: 76rem; padding: 2rem 1.25rem 4rem; background:
 h1 { font-size: 1.6rem; margin: 0 0 .25rem; } h2 { font-size: 1.2rem; margin: 2.5rem 0 .5rem; padding-top: 1rem;
   border-top: 1px solid var(--line); } h3 { font-size: 1rem; margin: 1.25rem 0 .35rem; }
 p, figcaption { margin: .25rem 0; } .faint, figcaption { color: var(--faint); font-size: .9rem; }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; margin: .5rem 0; }
+.scroll { overflow-x: auto; max-width: 100%; } h1, h2 { overflow-wrap: anywhere; } table { border-collapse: collapse; margin: .5rem 0; }
 th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top; }
 th { font-weight: 600; } th:first-child, td:first-child { text-align: left; }
 td { font-variant-numeric: tabular-nums; } .pairs td, .pairs th { text-align: left; }
-.pairs td:first-child { white-space: nowrap; }
+.pairs td:first-child { white-space: nowrap; } .pairs td:nth-child(2), .pairs td:nth-child(3) { min-width: 9rem; }
 .charts { display: flex; flex-wrap: wrap; align-items: flex-start; gap: 1.25rem; } figure { margin: 0; background: var(--panel); padding: .75rem;
-  border-radius: .4rem; } svg { display: block; max-width: 100%; height: auto; } svg text { fill: var(--ink); font: 11px system-ui, sans-serif; }
+  border-radius: .4rem; box-sizing: border-box; max-width: 100%; overflow-x: auto; } svg { display: block; } svg text { fill: var(--ink); font: 11px system-ui, sans-serif; }
 svg .axis { stroke: var(--faint); stroke-width: 1; } svg .grid { stroke: var(--line); stroke-width: 1; }
 .key { display: inline-block; width: .75rem; height: .75rem; border-radius: 50%; margin-right: .4rem; }
 details > summary { cursor: pointer; margin: .75rem 0; } nav a { margin-right: .9rem; color: inherit; }

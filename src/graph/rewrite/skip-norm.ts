@@ -35,12 +35,12 @@ function isSumOfRows({ inputs: [a, b] }: Node): boolean {
 
 function withSum(type: string, add: Node, norm: Node): Node {
   const sum = add.outputs[0]!;
-  const unused = ["mean", "inverse"].map((part): Value => ({ ...sum, name: `${sum.name}.${part}` }));
+  const absent: Value = { ...sum, name: "" }; // mean and inverse, which only the CPU can give: DirectML would refuse the norm
   return {
     type,
     domain: "com.microsoft",
     inputs: [...add.inputs, ...norm.inputs.slice(1)],
-    outputs: [norm.outputs[0]!, ...unused, sum],
+    outputs: [norm.outputs[0]!, absent, absent, sum],
     attributes: { epsilon: norm.attributes.epsilon! },
     gradient: null,
   };
