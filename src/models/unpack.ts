@@ -1,10 +1,10 @@
 import { InternalError } from "../errors.ts";
 import { float32Constant, type Graph, type Value } from "../graph/graph.ts";
-import { bitwiseXor, cast, mul, sub } from "../graph/ops/elementwise.ts";
+import { add, bitwiseXor, cast, mul, sub } from "../graph/ops/elementwise.ts";
 import type { BlockWeight } from "../graph/ops/matmul.ts";
 import type { Nf4Weight } from "../graph/ops/quantized.ts";
-import { gather, reshape } from "../graph/ops/shape-ops.ts";
-import { nf4Values } from "./quantize.ts";
+import { gather, reshape, slice } from "../graph/ops/shape-ops.ts";
+import { absmaxValues, nf4Block, nf4Group, nf4Sizes, nf4Values } from "./nf4.ts";
 import type { MatrixWeight } from "./weights.ts";
 
 /** Which of the two times a packed weight is unpacked. */
@@ -24,7 +24,7 @@ export function unpacked(matrix: Exclude<MatrixWeight, { kind: "dense" }>, way: 
     case "blocks":
       return unpackBlocks(matrix, way);
     case "int8":
-      throw new InternalError("graph", "int8 weights are not unpacked: their inputs are rescaled.");
+      throw new InternalError("graph", "int8 weights are not unpacked: their inputs are rescaled. See openCheckpoint.");
   }
 }
 
@@ -44,10 +44,23 @@ function pairs(bytes: Value, way: Way, pair: (byte: number) => readonly [number,
   return gather(float32Constant(bytes.graph, table, [256, 2]), cast(atRunTime(bytes, way), "int32"));
 }
 
-function unpackNf4({ quants, absmax, blockSize, out, in: columns }: Nf4Weight, way: Way): Value {
-  const blocks = (out * columns) / blockSize;
+function unpackNf4(weight: Nf4Weight, way: Way): Value {
+  const { quants, codes, out, in: columns } = weight;
+  const { blocks } = nf4Sizes(out * columns);
   const units = pairs(quants, way, (byte) => [nf4Values[byte >> 4]!, nf4Values[byte & 15]!]);
-  return reshape(mul(reshape(units, [blocks, blockSize]), reshape(absmax, [blocks, 1])), [out, columns]);
+  const absmax = nf4Absmax(weight, atRunTime(codes, way));
+  return reshape(mul(reshape(units, [blocks, nf4Block]), reshape(absmax, [blocks, 1])), [out, columns]);
+}
+
+/**
+ * The largest |w| of every block, from its code: float32 [blocks]. Where the codes are constants the runtime computes it once,
+ * when it loads.
+ */
+export function nf4Absmax({ out, in: columns, scales, means, ...weight }: Nf4Weight, codes = weight.codes): Value {
+  const { blocks, groups } = nf4Sizes(out * columns);
+  const values = gather(float32Constant(codes.graph, absmaxValues), cast(codes, "int32")); // [groups, 256]
+  const all = reshape(add(mul(values, scales), means), [groups * nf4Group]);
+  return slice(all, 0, 0, blocks, blocks);
 }
 
 function unpackBlocks(weight: BlockWeight, way: Way): Value {
