@@ -8,14 +8,14 @@ const fixtures = resolve(import.meta.dirname, "fixtures");
 const golden = join(fixtures, "golden/llama");
 const vocabSize = 640; // the tokenizer has more ids than the golden model has rows
 
-/** A whole small model, LLaMA with random weights, in `folder`. */
-export async function writeTinyModel(folder: string): Promise<void> {
+/** A whole small model, LLaMA with random weights times `factor`, in `folder`. */
+export async function writeTinyModel(folder: string, factor = 1): Promise<void> {
   const config = JSON.parse(readFileSync(join(golden, "config.json"), "utf8"));
   writeFileSync(join(folder, "config.json"), JSON.stringify({ ...config, vocab_size: vocabSize }));
   cpSync(join(fixtures, "tokenizers/llama/tokenizer.json"), join(folder, "tokenizer.json"));
   const tensors: FloatTensor[] = [];
   for (const [name, entry] of await readSafetensors(join(golden, "model.safetensors"))) {
-    const values = await readFloats(entry);
+    const values = (await readFloats(entry)).map((value) => value * factor);
     if (!name.endsWith("embed_tokens.weight")) tensors.push({ name, shape: entry.shape, values });
     else {
       const width = entry.shape[1]!;
