@@ -49,8 +49,7 @@ const ends = ["a", "a.", "a?", "a!'", "a)", "a…", "a,", "1", "é", "的", "�
  */
 function splitSuffix(tokenizer: Tokenizer, { prefix, suffix }: PromptParts) {
   const texts = ends.map((end) => prefix + end);
-  const starts = [0, ...[...suffix.matchAll(/(?<=\S)\s/g)].map(({ index }) => index)];
-  for (const start of starts) {
+  for (const { index: start } of suffix.matchAll(/(?<=\S|^)\s/g)) {
     const text = suffix.slice(0, start);
     const ids = tokenizer.encode(texts[0]! + suffix).slice(tokenizer.encode(texts[0]! + text).length);
     const isApart = (whole: string): boolean =>
