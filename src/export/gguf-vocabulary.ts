@@ -137,11 +137,11 @@ function tokenTable(source: VocabularySource, model: TokenizerPart): { tokens: s
 
 /** Ids of the tokens that tokenizer_config.json names; the first token at least is known. */
 function specialIds({ json, config, tokenizer }: VocabularySource): [string, GgufValue][] {
-  const { vocab } = json.model as { vocab: Record<string, number> };
+  const { vocab, unk_token } = json.model as { vocab: Record<string, number>; unk_token?: string | null };
   const ids = new Map(((json.added_tokens ?? []) as readonly Added[]).map(({ content, id }) => [content, id]));
   const names = { bos: "bos", eos: "eos", unk: "unknown", pad: "padding" };
   return Object.entries(names).flatMap(([key, name]): [string, GgufValue][] => {
-    const content = tokenContent(config[`${key}_token`]) ?? "";
+    const content = tokenContent(config[`${key}_token`]) ?? (key === "unk" ? unk_token : null) ?? "";
     const named = ids.get(content) ?? (Object.hasOwn(vocab, content) ? vocab[content] : undefined);
     const value = key === "bos" ? (tokenizer.bosIds[0] ?? named) : named;
     return value === undefined ? [] : [[`tokenizer.ggml.${name}_token_id`, { type: "uint32", value }]];

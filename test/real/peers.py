@@ -32,7 +32,7 @@ def transformers(job):
 def gguf(job):
     """The file by transformers, and its head by the gguf package."""
     folder, file = os.path.split(job["path"])
-    model = AutoModel.from_pretrained(folder, gguf_file=file, dtype=torch.float32)
+    model = AutoModel.from_pretrained(folder, gguf_file=file, dtype=torch.float32, **job["config"])
     reader = GGUFReader(job["path"])
     types = {tensor.name: tensor.tensor_type.name for tensor in reader.tensors}
     tokens = len(reader.get_field("tokenizer.ggml.tokens").data)
