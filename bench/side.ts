@@ -8,6 +8,8 @@ export interface Measure {
   /** Of the first vector, to see that all sides compute the same. */
   readonly first: readonly number[];
   readonly loss?: number;
+  /** After the run. */
+  readonly residentBytes?: number;
   /** Tokens that were run, without those of the shared prefix. */
   readonly tokensPerSentence?: number;
   /** Of the cells of attention's grids. */
@@ -31,14 +33,23 @@ export class Side {
   }
 
   async ready(): Promise<void> {
-    this.name = (await this.#answer<{ name: string }>()).name;
+    await this.started();
     await this.run();
     this.measures.length = 0; // the first run warms up
   }
 
-  async run(): Promise<void> {
+  /** What it says when it has loaded its model. */
+  async started(): Promise<{ readonly residentBytes?: number }> {
+    const answer = await this.#answer<{ name: string; residentBytes?: number }>();
+    this.name = answer.name;
+    return answer;
+  }
+
+  async run(): Promise<Measure> {
     this.#process.stdin!.write("run\n");
-    this.measures.push(await this.#answer<Measure>());
+    const measure = await this.#answer<Measure>();
+    this.measures.push(measure);
+    return measure;
   }
 
   close(): void {

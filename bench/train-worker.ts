@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { type BatchGradients, CachedGradients, DirectGradients } from "../src/train/batch-gradients.ts";
 import { AdamW, clipByGlobalNorm } from "../src/train/optimizer.ts";
@@ -24,7 +25,8 @@ const optimizer = new AdamW(parameters.values.length);
 const column = (i: 0 | 1 | 2) => triples.map((triple) => prompts.encode(triple[i]));
 const answer = (value: unknown): boolean => process.stdout.write(`${JSON.stringify(value)}\n`);
 
-answer({ name: `oneword ${setUp.precision}, ${setUp.microBatchTokens === "batch" ? "one run" : "cached"}` });
+const name = `oneword ${setUp.precision}, ${setUp.microBatchTokens === "batch" ? "one run" : "cached"}`;
+answer({ name, residentBytes: residentBytes() });
 while (!(await lines.next()).done) {
   const start = performance.now();
   const batch = { prefix: prompts.prefix, anchors: column(0), positives: column(1), hardNegatives: column(2) };
@@ -32,6 +34,16 @@ while (!(await lines.next()).done) {
   clipByGlobalNorm(gradients.values, options.maxGradNorm);
   optimizer.update(parameters.values, gradients.values, 1e-9); // the same loss again
   const seconds = (performance.now() - start) / 1000;
-  answer({ seconds, peakBytes: process.resourceUsage().maxRSS * 1024, first: [], loss });
+  const peakBytes = process.resourceUsage().maxRSS * 1024;
+  answer({ seconds, peakBytes, residentBytes: residentBytes(), first: [], loss });
 }
 await engine.close();
+
+/** Pages of this process, those that two sessions map from one file counted once where the system tells. */
+function residentBytes(): number {
+  try {
+    return Number(/^Pss:\s+(\d+) kB/m.exec(readFileSync("/proc/self/smaps_rollup", "utf8"))![1]) * 1024;
+  } catch {
+    return process.memoryUsage().rss;
+  }
+}

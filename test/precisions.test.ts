@@ -5,11 +5,13 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { TensorEntry } from "../src/files/tensor-index.ts";
 import { Graph } from "../src/graph/graph.ts";
 import { linear } from "../src/models/linear.ts";
-import { nf4Values, quantizeInt4, quantizeNf4, quantizeRows } from "../src/models/quantize.ts";
+import { quantizeNf4 } from "../src/models/nf4.ts";
+import { quantizeInt4, quantizeRows } from "../src/models/quantize.ts";
 import type { WeightForm } from "../src/models/weight-plan.ts";
 import { type StoredTensor, Weights } from "../src/models/weights.ts";
 import { multipliesSignedWeights } from "../src/runtime/int8-support.ts";
 import { Session, Tensor } from "../src/runtime/session.ts";
+import { nf4Numbers } from "./nf4-numbers.ts";
 import { writeForm } from "./write-form.ts";
 
 const [tokens, inputs, outputs] = [5, 128, 48];
@@ -100,11 +102,7 @@ describe("a linear weight", () => {
   });
 
   test("in NF4 gives what its rounded weights give", async () => {
-    const { quants, absmax } = quantizeNf4(weights);
-    const rounded = weights.map((_, i) => {
-      const quant = i % 2 === 0 ? quants[i >> 1]! >> 4 : quants[i >> 1]! & 15;
-      return nf4Values[quant]! * absmax[Math.floor(i / 64)]!;
-    });
+    const rounded = nf4Numbers(quantizeNf4(weights));
     expect(difference(await run("nf4"), product(x, rounded))).toBeLessThan(1e-5);
     expect(difference(rounded, weights)).toBeLessThan(0.2);
   });

@@ -5,17 +5,27 @@ import { readSafetensors } from "../src/files/safetensors.ts";
 
 const fixtures = resolve(import.meta.dirname, "fixtures");
 
-const golden = join(fixtures, "golden/llama");
-const vocabSize = 640; // the tokenizer has more ids than the golden model has rows
+const vocabSize = 640; // the tokenizers have more ids than the golden models have rows
 
-/** A whole small model, LLaMA with random weights, in `folder`. */
-export async function writeTinyModel(folder: string): Promise<void> {
+export interface TinyModelOptions {
+  /** A folder of golden/, llama by default. */
+  readonly architecture?: string;
+  /** A folder of tokenizers/, llama by default. */
+  readonly tokenizer?: string;
+  /** All weights are multiplied by it. */
+  readonly factor?: number;
+}
+
+/** A whole small model with random weights in `folder`. */
+export async function writeTinyModel(folder: string, options: TinyModelOptions = {}): Promise<void> {
+  const { architecture = "llama", tokenizer = "llama", factor = 1 } = options;
+  const golden = join(fixtures, "golden", architecture);
   const config = JSON.parse(readFileSync(join(golden, "config.json"), "utf8"));
   writeFileSync(join(folder, "config.json"), JSON.stringify({ ...config, vocab_size: vocabSize }));
-  cpSync(join(fixtures, "tokenizers/llama/tokenizer.json"), join(folder, "tokenizer.json"));
+  cpSync(join(fixtures, "tokenizers", tokenizer, "tokenizer.json"), join(folder, "tokenizer.json"));
   const tensors: FloatTensor[] = [];
   for (const [name, entry] of await readSafetensors(join(golden, "model.safetensors"))) {
-    const values = await readFloats(entry);
+    const values = (await readFloats(entry)).map((value) => value * factor);
     if (!name.endsWith("embed_tokens.weight")) tensors.push({ name, shape: entry.shape, values });
     else {
       const width = entry.shape[1]!;

@@ -63,7 +63,7 @@ describe("a run", () => {
     });
   });
 
-  test.each(["nf4", "int4", "stored"] as const)("on %s weights lowers the loss too", async (precision) => {
+  test.each(["nf4", "int4", "int8", "stored"] as const)("on %s weights lowers the loss too", async (precision) => {
     await train(options(precision, { precision, epochs: 2 }));
     const log = losses(await logOf(precision));
     expect(mean(log.slice(-3))).toBeLessThan(mean(log.slice(0, 3)) - 0.2);

@@ -20,6 +20,7 @@ const forms: readonly WeightForm[] = [
   "int4Blocks",
   "int8",
   "uint8",
+  "int8Rows",
   "int4",
   "nf4",
 ];

@@ -16,9 +16,10 @@ export interface ExportFlags {
   readonly offline?: boolean;
 }
 
-/** `oneword export`: a model for others, an adapter merged into it. Prints the folder. */
+/** `oneword export`: a model for others, an adapter merged into it. Prints where it is. */
 export async function runExport(flags: ExportFlags, context: CliContext): Promise<void> {
-  if (flags.output === undefined) throw new UsageError("--output is missing: a folder for the model.");
+  if (flags.output === undefined)
+    throw new UsageError("--output is missing: a folder for the model, or for gguf a file.");
   const { model = defaultModel, adapter, output, format, dtype, layer, template, offline } = flags;
   await exportModel({
     model,

@@ -250,12 +250,14 @@ function addExplain(program: Command, context: CliContext): void {
 function addExport(program: Command, context: CliContext): void {
   program
     .command("export")
-    .description("Write a model for transformers or sentence-transformers, an adapter merged into its weights.")
-    .option("-o, --output <folder>", "the model goes here")
+    .description(
+      "Write a model for transformers, sentence-transformers or llama.cpp, an adapter merged into its weights.",
+    )
+    .option("-o, --output <path>", "the model goes here: a folder, or for gguf a file")
     .addOption(
       new Option(
         "--format <format>",
-        "a folder for transformers, or with pooling and template for sentence-transformers",
+        "a folder for transformers, or with pooling and template for sentence-transformers; or one GGUF file",
       )
         .choices(exportFormats)
         .default("safetensors"),

@@ -1,22 +1,29 @@
-import { mkdir, open, readFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { mkdir, readFile } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { readAdapterRecipe } from "../embed/adapter-recipe.ts";
+import { openTokenizer } from "../embed/load.ts";
 import { InputError } from "../errors.ts";
 import { writeAtomically } from "../files/atomic.ts";
 import { cacheFolder } from "../files/cache-folder.ts";
-import { type HeldType, type LazyTensor, streamSafetensors } from "../files/float-tensors.ts";
+import { type LazyTensor, readFloats, streamSafetensors } from "../files/float-tensors.ts";
+import { readGguf } from "../files/gguf.ts";
+import { streamGguf } from "../files/gguf-writer.ts";
 import type { ModelFiles } from "../files/model-files.ts";
+import { openOutputFile } from "../files/output-file.ts";
 import { resolveModel } from "../files/resolve-model.ts";
 import { readAdapter } from "../models/adapter-file.ts";
 import { readDepth } from "../models/build.ts";
 import { type OpenedCheckpoint, openCheckpoint } from "../models/checkpoint.ts";
+import type { DecoderConfig } from "../models/config.ts";
 import { findArchitecture } from "../models/registry.ts";
 import { completeRecipe } from "../text/complete-recipe.ts";
 import { ggufTokenizer } from "../text/gguf-tokenizer.ts";
 import type { TokenizerPart } from "../text/pre-tokenizers.ts";
-import { promptParts } from "../text/prompt-parts.ts";
-import type { RecipeOptions } from "../text/recipe.ts";
+import { type PromptParts, promptParts } from "../text/prompt-parts.ts";
+import type { Recipe, RecipeOptions } from "../text/recipe.ts";
 import type { ExportFormat } from "./formats.ts";
+import { ggufHead, ggufTensors } from "./gguf-model.ts";
+import { copiedVocabulary, writtenVocabulary } from "./gguf-vocabulary.ts";
 import { hfConfig } from "./hf-config.ts";
 import { mergedTensors } from "./merged-weights.ts";
 import { sentenceTransformersFiles, templatedTokenizer } from "./sentence-transformers.ts";
@@ -25,6 +32,7 @@ import { completeTokenizerJson } from "./tokenizer-json.ts";
 export interface ExportOptions {
   readonly model: string;
   readonly adapter?: string;
+  /** A folder; for GGUF a file. */
   readonly output: string;
   readonly format: ExportFormat;
   readonly dtype: "float16" | "float32";
@@ -36,12 +44,31 @@ export interface ExportOptions {
 }
 
 /**
- * Writes a model, with an adapter merged into its weights, for transformers or sentence-transformers. A recipe that reads an
- * earlier layer gives a model that ends there, its final norm without weights: vectors point where ours do, √hiddenSize long.
- * @throws InputError "bad-option" for a layer that is none; ModelError as load
+ * Writes a model, with an adapter merged into its weights, for transformers, sentence-transformers or llama.cpp. A recipe that
+ * reads an earlier layer gives a model that ends there, its final norm without weights: vectors point where ours do, √hiddenSize
+ * long.
+ * @throws InputError "bad-option" for a layer that is none, or a GGUF file's name that is none; "bad-recipe" for a prompt that
+ *   sentence-transformers cannot make; ModelError as load, and for what GGUF cannot say
  */
 export async function exportModel(options: ExportOptions): Promise<void> {
-  const { output, format, dtype, cacheDir, signal, offline } = options;
+  const source = await openSource(options);
+  if (options.format === "gguf") await writeGguf(source, options);
+  else await writeFolder(source, options);
+}
+
+/** A model to be exported, with what its recipe makes of it. */
+interface ExportSource {
+  readonly files: ModelFiles;
+  readonly opened: OpenedCheckpoint;
+  readonly config: DecoderConfig;
+  /** Layers that are kept. */
+  readonly depth: number;
+  readonly recipe: Recipe;
+  readonly tensors: readonly LazyTensor[];
+}
+
+async function openSource(options: ExportOptions): Promise<ExportSource> {
+  const { cacheDir, signal, offline } = options;
   const files = await resolveModel(options.model, {
     ...(offline === undefined ? {} : { offline }),
     ...(cacheDir === undefined ? {} : { cacheDir }),
@@ -57,25 +84,84 @@ export async function exportModel(options: ExportOptions): Promise<void> {
   if (depth === 0) throw new InputError("bad-option", "layer 0 is no model: choose a layer from 1.");
   const merged = mergedTensors(opened, architecture, config, adapter, depth);
   const tensors = depth < config.numLayers ? withPlainNorm(merged) : merged;
-  await mkdir(output, { recursive: true });
-  await writeWeights(join(output, "model.safetensors"), tensors, dtype === "float32" ? "F32" : "F16");
+  return { files, opened, config, depth, recipe, tensors };
+}
+
+/** @throws InputError "aborted" between two tensors */
+async function writePieces(file: string, pieces: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void> {
+  const sink = await openOutputFile(file);
+  try {
+    for await (const piece of pieces) {
+      if (signal?.aborted) throw new InputError("aborted", "stopped while the model was written; nothing was kept.");
+      await sink.write(piece);
+    }
+    await sink.close();
+  } finally {
+    await sink.discard();
+  }
+}
+
+async function writeFolder(source: ExportSource, { output, format, dtype, signal }: ExportOptions): Promise<void> {
+  const { files, opened, config, depth, recipe, tensors } = source;
   const json = await tokenizerJson(files, opened);
-  const [parts, another] = promptParts(recipe);
-  const written: Record<string, unknown> = { "config.json": hfConfig(config, depth, dtype) };
+  const written: Record<string, unknown> = { "config.json": hfConfig(config, depth, dtype), "tokenizer.json": json };
   if (format === "sentence-transformers") {
-    if (another || !parts) throw new InputError("bad-recipe", "sentence-transformers takes one template, not several.");
-    written["tokenizer.json"] = templatedTokenizer(json, parts, recipe.cleanUp);
+    const tokenizer = await openTokenizer(files, opened);
+    written["tokenizer.json"] = templatedTokenizer(json, tokenizer, onlyPrompt(recipe), recipe.cleanUp);
     Object.assign(written, sentenceTransformersFiles(config.hiddenSize, config.maxPositions));
-  } else written["tokenizer.json"] = json;
+  }
   written["tokenizer_config.json"] = {
     tokenizer_class: "PreTrainedTokenizerFast",
     model_max_length: config.maxPositions,
     padding_side: "right",
     pad_token: padToken(json), // any will do: padding is masked
   };
+  await mkdir(output, { recursive: true });
+  const pieces = streamSafetensors(tensors, heldAs[dtype]);
+  await writePieces(join(output, "model.safetensors"), pieces, signal);
   for (const [name, contents] of Object.entries(written)) {
     await writeAtomically(join(output, name), `${JSON.stringify(contents, null, name === "tokenizer.json" ? 0 : 2)}\n`);
   }
+}
+
+const heldAs = { float32: "F32", float16: "F16" } as const;
+
+function onlyPrompt(recipe: Recipe): PromptParts {
+  const [parts, another] = promptParts(recipe);
+  if (parts && !another && parts.echo === undefined && parts.beforePlaceholder === undefined) return parts;
+  throw new InputError("bad-recipe", "sentence-transformers takes one template with the text in it once.");
+}
+
+async function writeGguf(source: ExportSource, { output, dtype, signal }: ExportOptions): Promise<void> {
+  const { files, opened, config, depth, tensors } = source;
+  if (!output.endsWith(".gguf")) {
+    throw new InputError("bad-option", `--output ${output}: the name of a GGUF file ends in .gguf.`);
+  }
+  const held = heldAs[dtype];
+  const name = basename(output, ".gguf");
+  const head = new Map([...ggufHead(name, config, depth, held), ...(await vocabularyOf(files, opened, config))]);
+  const all = [...tensors, ...(await ggufOutputWeights(files))];
+  await writePieces(output, streamGguf(head, ggufTensors(all, config, held)), signal);
+}
+
+async function vocabularyOf(files: ModelFiles, opened: OpenedCheckpoint, config: DecoderConfig) {
+  if (opened.ggufMetadata) return copiedVocabulary(opened.ggufMetadata);
+  const json = await tokenizerJson(files, opened);
+  const tokenizer = await openTokenizer(files, opened);
+  const { vocabSize } = config;
+  return writtenVocabulary({
+    json,
+    config: files.tokenizerConfig ? JSON.parse(await readFile(files.tokenizerConfig, "utf8")) : {},
+    tokenizer,
+    vocabSize,
+    source: files.tokenizer!,
+  });
+}
+
+/** The output weights of a GGUF file that has its own: embedding needs none, so a checkpoint leaves them out. */
+async function ggufOutputWeights({ weights }: ModelFiles): Promise<LazyTensor[]> {
+  const entry = weights.kind === "gguf" ? (await readGguf(weights.file)).tensors.get("output.weight") : undefined;
+  return entry ? [{ name: "lm_head.weight", shape: entry.shape, read: () => readFloats(entry) }] : [];
 }
 
 /** A special token, which loaders that pad ask for. */
@@ -92,17 +178,6 @@ function withPlainNorm(tensors: readonly LazyTensor[]): LazyTensor[] {
     const value = tensor.name.endsWith("weight") ? 1 : 0;
     return { ...tensor, read: async () => new Float32Array(tensor.shape[0]!).fill(value) };
   });
-}
-
-async function writeWeights(file: string, tensors: readonly LazyTensor[], dtype: HeldType): Promise<void> {
-  await mkdir(dirname(file), { recursive: true });
-  const handle = await open(file, "w");
-  try {
-    for await (const piece of streamSafetensors(tensors, dtype)) await handle.writeFile(piece);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
 
 async function tokenizerJson(files: ModelFiles, opened: OpenedCheckpoint): Promise<TokenizerPart> {

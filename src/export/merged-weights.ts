@@ -32,16 +32,18 @@ export function mergedTensors(
     name,
     shape: stored.shape,
     async read() {
-      const scope = name.replace(/\.weight$/, "");
       const values = await readDense(stored, name);
       const rows = stored.shape[0]!;
-      const ordered = isReordered(scope, config) ? reorderHeads(values, rows, config.headDim, "hf") : values;
-      const pair = adapter?.pairs.get(scope);
+      const ordered = isReordered(scopeOf(name), config) ? reorderHeads(values, rows, config.headDim, "hf") : values;
+      const pair = name.endsWith(".weight") && adapter?.pairs.get(scopeOf(name));
       if (pair) addPair(ordered, pair);
       return ordered;
     },
   }));
 }
+
+/** The module of a weight or a bias. */
+export const scopeOf = (name: string): string => name.replace(/\.(weight|bias)$/, "");
 
 async function readDense(stored: StoredTensor, name: string): Promise<Float32Array> {
   if (stored.kind !== "dense") throw new ModelError("unsupported-type", `"${name}" is quantised; export widens first.`);

@@ -1,6 +1,8 @@
 import type { TokenizerPart } from "../text/pre-tokenizers.ts";
 import type { PromptParts } from "../text/prompt-parts.ts";
 import type { CleanUpStep } from "../text/recipe.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
+import { aroundText, tokensById } from "./tokenizer-json.ts";
 
 const replace = (pattern: { String: string } | { Regex: string }, content: string) => ({
   type: "Replace",
@@ -17,22 +19,44 @@ const cleanUpNormalizers: Readonly<Record<CleanUpStep, TokenizerPart>> = {
 };
 
 /**
- * A tokenizer.json that cleans a text up and puts the template around it by itself, as text, so that words join the
- * template's quotes as they do here and every id is ours. A loader needs no code of ours. It cannot know which end to cut: a
- * text over the model's length loses the template's end.
+ * A tokenizer.json that cleans a text up and puts the template around it by itself. The beginning, and of the end what may grow
+ * together with the text (its quotation mark), are text, so that every id is ours; the rest of the end are tokens that come behind,
+ * for which truncation leaves room. A loader needs no code of ours.
  */
 export function templatedTokenizer(
   json: TokenizerPart,
+  tokenizer: Tokenizer,
   parts: PromptParts,
   cleanUp: readonly CleanUpStep[],
 ): TokenizerPart {
+  const { text, ids } = splitSuffix(tokenizer, parts);
   const normalizers = [
     ...cleanUp.map((step) => cleanUpNormalizers[step]),
-    { type: "Prepend", prepend: parts.prefix },
-    replace({ Regex: "\\z" }, parts.suffix),
+    ...(parts.prefix === "" ? [] : [{ type: "Prepend", prepend: parts.prefix }]),
+    ...(text === "" ? [] : [replace({ Regex: "\\z" }, text)]),
     ...(json.normalizer ? [json.normalizer] : []),
   ];
-  return { ...json, normalizer: { type: "Sequence", normalizers } };
+  const post_processor = aroundText(tokenizer.bosIds, ids, tokensById(json));
+  return { ...json, truncation: null, padding: null, normalizer: { type: "Sequence", normalizers }, post_processor };
+}
+
+/** Texts whose ends grow together with a template in different ways. */
+const ends = ["a", "a.", "a?", "a!'", "a)", "a…", "a,", "1", "é", "的", "🙂", "", " ", "a "];
+
+/**
+ * The end of a template as text, as short as may be, and the tokens of what follows it, which are the same behind every text. A
+ * word of its own begins at a white space.
+ */
+function splitSuffix(tokenizer: Tokenizer, { prefix, suffix }: PromptParts) {
+  const texts = ends.map((end) => prefix + end);
+  for (const { index: start } of suffix.matchAll(/(?<=\S|^)\s/g)) {
+    const text = suffix.slice(0, start);
+    const ids = tokenizer.encode(texts[0]! + suffix).slice(tokenizer.encode(texts[0]! + text).length);
+    const isApart = (whole: string): boolean =>
+      String(tokenizer.encode(whole + suffix)) === String([...tokenizer.encode(whole + text), ...ids]);
+    if (texts.every(isApart)) return { text, ids };
+  }
+  return { text: suffix, ids: [] };
 }
 
 /** The files that make a folder a SentenceTransformer, in the form that its old and new versions and TEI read. */

@@ -1,4 +1,4 @@
-import { InternalError } from "../errors.ts";
+import { InternalError, ModelError } from "../errors.ts";
 import { dequantize } from "./gguf-blocks.ts";
 import { readAt, withFile } from "./read-at.ts";
 import type { TensorEntry } from "./tensor-index.ts";
@@ -63,7 +63,7 @@ function layOut<T extends { readonly name: string; readonly shape: readonly numb
   let end = 0;
   for (const { name, shape } of sorted) {
     const start = end;
-    end += elementCount(shape) * (dtype === "F32" ? 4 : 2);
+    end += floatBytes(shape, dtype);
     header[name] = { dtype, shape, data_offsets: [start, end] };
   }
   const json = Buffer.from(JSON.stringify(header));
@@ -73,11 +73,26 @@ function layOut<T extends { readonly name: string; readonly shape: readonly numb
   return { head: Buffer.concat([length, padded]), sorted };
 }
 
-function encodeFloats(name: string, shape: readonly number[], values: Float32Array, dtype: HeldType): Uint8Array {
+/** Bytes of a tensor. */
+export const floatBytes = (shape: readonly number[], dtype: HeldType): number =>
+  elementCount(shape) * (dtype === "F32" ? 4 : 2);
+
+/** @throws ModelError "unsupported-type" for a number that float16 cannot hold */
+export function encodeFloats(
+  name: string,
+  shape: readonly number[],
+  values: Float32Array,
+  dtype: HeldType,
+): Uint8Array {
   if (values.length !== elementCount(shape)) {
     throw new InternalError("graph", `${name}: ${values.length} numbers for the shape [${shape}].`);
   }
-  return dtype === "F32" ? bytesOf(values) : bytesOf(Uint16Array.from(values, toHalf));
+  if (dtype === "F32") return bytesOf(values);
+  const halves = Uint16Array.from(values, toHalf);
+  const large = halves.findIndex((half, i) => (half & 0x7fff) === 0x7c00 && Number.isFinite(values[i]));
+  if (large < 0) return bytesOf(halves);
+  const advice = "which float16 cannot hold. Use float32.";
+  throw new ModelError("unsupported-type", `"${name}" holds ${values[large]}, ${advice}`);
 }
 
 const bytesOf = (values: ArrayBufferView): Uint8Array =>

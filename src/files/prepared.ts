@@ -6,7 +6,7 @@ import { writeAtomically } from "./atomic.ts";
 import { computeSha256, fileState } from "./checksum.ts";
 
 /** Bump when the bytes of prepared weights, or this file's own, change. */
-const formatVersion = 3;
+const formatVersion = 4;
 
 /** What prepared weights were made from and for. */
 export interface PreparedOrigin {

@@ -6,7 +6,7 @@ import { blockSizes } from "./tensor-layout.ts";
 /** Blocks with their parts apart: w = scale · (q − zeroPoint). */
 export interface SplitBlocks {
   readonly bits: 4 | 8;
-  readonly blockSize: 16 | 32;
+  readonly blockSize: number;
   /** [rows, columns / blockSize, blockSize · bits / 8]; of two 4-bit neighbours the first is in the low nibble */
   readonly quants: Uint8Array;
   /** [rows · columns / blockSize] */

@@ -25,8 +25,10 @@ export interface OpenOptions extends Pick<DeriveOptions, "onProgress" | "signal"
   readonly signedWeights?: boolean;
   /** Added to the linear weights before they are quantised, as int8 weights are from floats. */
   readonly merged?: Adapter | undefined;
+  /** The weights are for a training graph: int8 rounds them as they are, since gradients meet inputs that nothing rescales. */
+  readonly isTrained?: boolean;
   /**
-   * Needed for int8. Runs the model as it is stored over some text: the largest |x| of each channel of every linear weight's
+   * Needed for int8, but for training. Runs the model as it is stored over some text: the largest |x| of each channel of every linear weight's
    * input, by the weight's scope.
    */
   readonly measure?: (stored: OpenedCheckpoint) => Promise<ReadonlyMap<string, Float32Array>>;
@@ -53,7 +55,7 @@ export async function openCheckpoint(files: ModelFiles, options: OpenOptions): P
         origin: originOf(files, options),
         formOf: (entry, name) => formOf(entry, name, options),
         added,
-        rescale: options.precision === "int8" ? () => smoothed(files, options, source, added) : undefined,
+        rescale: isSmoothed(options) ? () => smoothed(files, options, source, added) : undefined,
         onProgress: options.onProgress,
         signal: options.signal,
         threads: options.threads,
@@ -62,16 +64,20 @@ export async function openCheckpoint(files: ModelFiles, options: OpenOptions): P
   return { checkpoint: { tensors, source: file, activations }, config, configSource, ggufMetadata };
 }
 
-const originOf = (
-  { name, identity, weights }: ModelFiles,
-  { precision, signedWeights, merged }: OpenOptions,
-): DeriveOptions["origin"] => ({
+const isSmoothed = ({ precision, isTrained }: OpenOptions): boolean => precision === "int8" && isTrained !== true;
+
+const originOf = ({ name, identity, weights }: ModelFiles, options: OpenOptions): DeriveOptions["origin"] => ({
   name,
   identity,
-  precision,
+  precision: options.precision,
   madeFrom: resolve(weights.file),
-  variant: [signedWeights === false ? "unsigned" : "", merged?.identity ?? ""].filter(Boolean).join(" "),
+  variant: variantOf(options),
 });
+
+function variantOf(options: OpenOptions): string {
+  if (options.precision === "int8" && !isSmoothed(options)) return "rows";
+  return [options.signedWeights === false ? "unsigned" : "", options.merged?.identity ?? ""].filter(Boolean).join(" ");
+}
 
 /** What the files say, before the weights take their form. */
 interface ModelSource {
@@ -106,14 +112,17 @@ function staysInPlace(entries: ReadonlyMap<string, TensorEntry>, precision: Prec
 }
 
 /** Tables are read row by row, so 4-bit blocks would have to be unpacked; norms and biases are small. */
-function formOf(entry: TensorEntry, name: string, { precision, signedWeights }: OpenOptions): WeightForm {
+function formOf(entry: TensorEntry, name: string, options: OpenOptions): WeightForm {
+  const { precision, signedWeights } = options;
   const isTable = /(^|\.)embed_\w+\.weight$/.test(name);
   if (precision === "float32" || entry.shape.length !== 2) return "float32";
   if (precision === "float16") return entry.type === "F16" ? "raw" : "float16";
   if (isTable) return isFloat(entry) ? "raw" : "byteBlocks";
   if (precision === "stored") return isFloat(entry) ? "raw" : "blocks";
   if (precision === "int4") return isFourBit(entry) ? "int4Blocks" : "int4";
-  return precision === "int8" && signedWeights === false ? "uint8" : precision;
+  if (precision !== "int8") return precision;
+  if (!isSmoothed(options)) return "int8Rows";
+  return signedWeights === false ? "uint8" : "int8";
 }
 
 const isFourBit = ({ type }: TensorEntry): boolean => type.startsWith("Q4_");

@@ -30,8 +30,31 @@ export function ggufTensorName(name: string): string | null {
   return `${match[1] === undefined ? "" : `layers.${match[1]}.`}${module}.${match[3]}`;
 }
 
+const ggufModules = new Map(Object.entries(modules).map(([gguf, module]) => [module, gguf]));
+
+/** The way back, with the output weights that only generating needs; null for what no GGUF file holds. */
+export function ggufNameOf(name: string): string | null {
+  if (name === "lm_head.weight") return "output.weight";
+  const match = /^(?:layers\.(\d+)\.)?(.+)\.(weight|bias)$/.exec(name);
+  const module = match && ggufModules.get(match[2]!);
+  return module ? `${match[1] === undefined ? "" : `blk.${match[1]}.`}${module}.${match[3]}` : null;
+}
+
+/** `general.architecture` of a model type, as convert_hf_to_gguf.py writes it: mistral's graph is llama's. */
+export const ggufArchitectures: ReadonlyMap<string, string> = new Map([
+  ["llama", "llama"],
+  ["mistral", "llama"],
+  ["qwen2", "qwen2"],
+  ["qwen3", "qwen3"],
+]);
+
 /** `general.architecture` of the GGUF files we read: where its rotary pairs lie, by llama.cpp's convert_hf_to_gguf.py. */
-const ropeInterleaved: Record<string, boolean> = { llama: true, mistral: true, qwen2: false, qwen3: false };
+export const ropeInterleaved: Readonly<Record<string, boolean>> = {
+  llama: true,
+  mistral: true,
+  qwen2: false,
+  qwen3: false,
+};
 
 /**
  * GGUF metadata as the config.json the architectures read.

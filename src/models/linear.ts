@@ -6,7 +6,8 @@ import { matmulInt8, matmulNf4, type QuantizedRows, quantizeByRow } from "../gra
 import { reduceSum } from "../graph/ops/reduce.ts";
 import { gather, reshape } from "../graph/ops/shape-ops.ts";
 import { addLora } from "./lora.ts";
-import { unpacked } from "./unpack.ts";
+import { nf4Block } from "./nf4.ts";
+import { nf4Absmax, unpacked } from "./unpack.ts";
 import type { Weights } from "./weights.ts";
 
 /**
@@ -30,7 +31,7 @@ function storedLinear(weights: Weights, x: Value, shape: readonly [number, numbe
   const bias = weights.has("bias") ? weights.tensor("bias", [out]) : null;
   const plusBias = (y: Value): Value => (bias ? add(y, bias) : y);
   if (weights.isTrained && matrix.kind !== "dense") {
-    return productWithPacked(x, (way) => unpacked(matrix, way), bias);
+    return productWithPacked(x, (other) => unpacked(matrix, other), bias);
   }
   switch (matrix.kind) {
     case "dense":
@@ -38,7 +39,7 @@ function storedLinear(weights: Weights, x: Value, shape: readonly [number, numbe
     case "int8":
       return plusBias(matmulInt8(quantized(x), matrix));
     case "nf4":
-      return plusBias(matmulNf4(x, matrix));
+      return plusBias(matmulNf4(x, matrix, nf4Absmax(matrix), nf4Block));
     case "blocks":
       return needsOffsets(matrix) ? offsetBlocks(x, matrix, bias) : matmulNBits(x, matrix, bias);
   }

@@ -1,3 +1,4 @@
+import { ModelError } from "../errors.ts";
 import type { SplitBlocks } from "../files/split-blocks.ts";
 
 /** Weights [rows, columns] as integers with one scale a row: w = scale · q, −127 ≤ q ≤ 127. */
@@ -19,6 +20,25 @@ export function quantizeRows(weights: Float32Array, columns: number): RowQuants 
     for (let i = at; i < at + columns; i++) quants[i] = Math.round(weights[i]! * inverse);
   }
   return { quants, scales };
+}
+
+/** Numbers from −128 to 127 as bytes with their zero at 128. */
+export const toUnsigned = (quants: Int8Array): Uint8Array => Uint8Array.from(quants, (quant) => quant ^ 128);
+
+/**
+ * The same numbers in blocks, each with its row's scale: a form for float32 activations, of which the runtime wants a scale for
+ * every block.
+ * @throws ModelError "unsupported-type" for rows that are no whole blocks of 16
+ */
+export function quantizeInt8(weights: Float32Array, columns: number): SplitBlocks {
+  const blockSize = [256, 128, 64, 32, 16].find((size) => columns % size === 0);
+  if (blockSize === undefined) {
+    throw new ModelError("unsupported-type", `rows of ${columns} weights are no whole blocks of 16. Use float32.`);
+  }
+  const { quants, scales } = quantizeRows(weights, columns);
+  const blocks = columns / blockSize;
+  const repeated = Float32Array.from({ length: scales.length * blocks }, (_, i) => scales[Math.floor(i / blocks)]!);
+  return { bits: 8, blockSize, quants: toUnsigned(quants), scales: repeated, zeroPoints: null };
 }
 
 const int4Block = 32;
@@ -46,49 +66,8 @@ export function quantizeInt4(weights: Float32Array): SplitBlocks {
   return { bits: 4, blockSize: int4Block, quants, scales, zeroPoints };
 }
 
-/** The sixteen values of 4-bit NormalFloat (arXiv 2305.14314, appendix E). */
-export const nf4Values: readonly number[] = [
-  -1, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334,
-  -0.09105003625154495, 0, 0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
-  0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1,
-];
-const nf4Bounds = nf4Values.slice(1).map((value, i) => (value + nf4Values[i]!) / 2);
-export const nf4Block = 64;
-
-/** Blocks of 64 with w = absmax · value[q]; of two neighbours the first is in the high nibble, as bitsandbytes has them. */
-export interface Nf4Blocks {
-  /** [weights / 2] */
-  readonly quants: Uint8Array;
-  /** [weights / 64] */
-  readonly absmax: Float32Array;
-}
-
-export function quantizeNf4(weights: Float32Array): Nf4Blocks {
-  const absmax = new Float32Array(Math.ceil(weights.length / nf4Block));
-  const quants = new Uint8Array(Math.ceil(weights.length / 2));
-  for (let block = 0; block < absmax.length; block++) {
-    const [start, end] = [block * nf4Block, Math.min(weights.length, (block + 1) * nf4Block)];
-    const largest = maxAbs(weights, start, end);
-    absmax[block] = largest;
-    for (let i = start; i < end; i++) {
-      const quant = largest > 0 ? nearestNf4(weights[i]! / largest) : 7; // 7 is zero
-      quants[i >> 1]! |= i % 2 === 0 ? quant << 4 : quant;
-    }
-  }
-  return { quants, absmax };
-}
-
-function nearestNf4(value: number): number {
-  let [low, high] = [0, nf4Bounds.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (value > nf4Bounds[middle]!) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
-function maxAbs(values: Float32Array, start: number, end: number): number {
+/** Largest |value| of values[start:end]. */
+export function maxAbs(values: Float32Array, start: number, end: number): number {
   let largest = 0;
   for (let i = start; i < end; i++) {
     const size = Math.abs(values[i]!);

@@ -2,8 +2,10 @@ import { readSync, writeSync } from "node:fs";
 import { InternalError, ModelError } from "../errors.ts";
 import { toHalf } from "../files/float-tensors.ts";
 import { dequantize } from "../files/gguf-blocks.ts";
+import type { SplitBlocks } from "../files/split-blocks.ts";
 import type { TensorEntry } from "../files/tensor-index.ts";
-import { quantizeInt4, quantizeNf4, quantizeRows } from "./quantize.ts";
+import { nf4Block, nf4Group, quantizeNf4 } from "./nf4.ts";
+import { quantizeInt4, quantizeInt8, quantizeRows, toUnsigned } from "./quantize.ts";
 import { rowsOf, splitRows, type WeightForm, widthOf } from "./weight-plan.ts";
 import type { FileRange, StoredTensor } from "./weights.ts";
 
@@ -31,10 +33,14 @@ export interface RowSpan {
 
 const spanWeights = 2 << 20; // bounds the memory of a thread, whatever the tensor's size
 
-/** A tensor cut into spans of about two million weights, each of whole blocks of 64. */
+/** A tensor cut into spans of about two million weights, each of whole groups of 256 blocks of 64. */
 export function* spansOf(entry: TensorEntry, added?: LowRank): Generator<RowSpan> {
   const rows = rowsOf(entry);
-  const step = Math.max(64, Math.floor(spanWeights / widthOf(entry)) & ~63);
+  const width = widthOf(entry);
+  const groupWeights = nf4Group * nf4Block; // 2^14
+  const unit = groupWeights / Math.min(groupWeights, width & -width); // fewest rows of whole groups
+  const most = Math.floor(spanWeights / width);
+  const step = Math.max(unit, most - (most % unit));
   for (let start = 0; start < rows; start += step) {
     yield { entry, added, start, count: Math.min(step, rows - start) };
   }
@@ -52,7 +58,7 @@ export interface SpanFiles {
 
 /** Writes rows of a tensor in another form to where they belong in the planned file. */
 export function fillSpan(span: RowSpan, form: WeightForm, to: StoredTensor, files: SpanFiles, rescale?: Rescale): void {
-  const { entry, start, count } = span;
+  const { entry, start } = span;
   const bytes = readSpan(span, files.input);
   /** Writes the span's share of a part that has as much for every row. */
   const writePart = (part: ArrayBufferView, range: FileRange): void => {
@@ -64,24 +70,32 @@ export function fillSpan(span: RowSpan, form: WeightForm, to: StoredTensor, file
       break;
     case "int8": {
       const { quants, scales } = quantizeRows(floatRows(span, bytes, rescale), widthOf(entry));
-      if (form === "uint8") for (let i = 0; i < quants.length; i++) quants[i]! ^= 128; // two's complement to q + 128
-      writeTransposed(files.output, quants, span, to.quants);
+      writeTransposed(files.output, form === "uint8" ? toUnsigned(quants) : quants, span, to.quants);
       writePart(scales, to.scales);
       break;
     }
     case "nf4": {
-      const { quants, absmax } = quantizeNf4(floatRows(span, bytes));
+      const { quants, codes, scales, means } = quantizeNf4(floatRows(span, bytes));
+      const blocks = (start * widthOf(entry)) / nf4Block; // before the span, in whole groups
       writePart(quants, to.quants);
-      writePart(absmax, to.absmax);
+      writeAt(files.output, codes, to.codes.offset + blocks);
+      writeAt(files.output, scales, to.scales.offset + (blocks / nf4Group) * 4);
+      writeAt(files.output, means, to.means.offset + (blocks / nf4Group) * 4);
       break;
     }
     case "blocks": {
-      const parts = form === "int4" ? quantizeInt4(floatRows(span, bytes)) : splitRows(entry, form, bytes, count);
+      const parts = blockParts(span, bytes, form);
       writePart(parts.quants, to.quants);
       writePart(parts.scales, to.scales);
       if (parts.zeroPoints && to.zeroPoints) writePart(parts.zeroPoints, to.zeroPoints);
     }
   }
+}
+
+function blockParts(span: RowSpan, bytes: Uint8Array, form: WeightForm): SplitBlocks {
+  if (form === "int4") return quantizeInt4(floatRows(span, bytes));
+  if (form === "int8Rows") return quantizeInt8(floatRows(span, bytes), widthOf(span.entry));
+  return splitRows(span.entry, form, bytes, span.count);
 }
 
 function denseRows(span: RowSpan, bytes: Uint8Array, form: WeightForm, rescale?: Rescale): ArrayBufferView {
@@ -143,9 +157,14 @@ function addLowRank(values: Float32Array, { entry, start, count }: RowSpan, { a,
 }
 
 /** A span of [rows, columns] into a file that holds [columns, rows], as the runtime multiplies. */
-function writeTransposed(output: number, quants: Int8Array, { entry, start, count }: RowSpan, range: FileRange): void {
+function writeTransposed(
+  output: number,
+  quants: Int8Array | Uint8Array,
+  { entry, start, count }: RowSpan,
+  range: FileRange,
+): void {
   const [rows, columns] = [rowsOf(entry), widthOf(entry)];
-  const strips = new Int8Array(quants.length); // [columns, count]
+  const strips = new Uint8Array(quants.length); // [columns, count]
   for (let column = 0, at = 0; column < columns; column++) {
     for (let from = column; from < quants.length; from += columns) strips[at++] = quants[from]!;
   }

@@ -2,13 +2,14 @@ import { InternalError } from "../errors.ts";
 import { elementCount } from "../files/float-tensors.ts";
 import { type SplitBlocks, splitBlocks } from "../files/split-blocks.ts";
 import type { BlockType, FloatType, TensorEntry } from "../files/tensor-index.ts";
-import { nf4Block, quantizeInt4 } from "./quantize.ts";
+import { nf4Group, nf4Sizes } from "./nf4.ts";
+import { quantizeInt4, quantizeInt8 } from "./quantize.ts";
 import type { DenseTensor, FileRange, StoredTensor } from "./weights.ts";
 
 /**
  * What becomes of a tensor. `raw`: its bytes; `float32`: widened; `float16`: rounded; `blocks`: GGML blocks with their parts apart, a byte a
  * weight in `byteBlocks`, for activations in int8 in `int4Blocks`; `int8`: a scale for each output channel, with its zero
- * at 128 in `uint8`; `int4`: blocks of 32; `nf4`: blocks of 64.
+ * at 128 in `uint8`; `int8Rows`: the same numbers in blocks that repeat their row's scale; `int4`: blocks of 32; `nf4`: blocks of 64.
  */
 export type WeightForm =
   | "raw"
@@ -19,6 +20,7 @@ export type WeightForm =
   | "int4Blocks"
   | "int8"
   | "uint8"
+  | "int8Rows"
   | "int4"
   | "nf4";
 
@@ -74,8 +76,10 @@ export function planForm(entry: TensorEntry, form: WeightForm, plan: RangePlan):
       return { kind: "int8", type: form, shape: [rows, columns], quants, scales };
     }
     case "nf4": {
-      const [quants, absmax] = [plan.reserve(weights / 2), plan.reserve((weights * 4) / nf4Block)];
-      return { kind: "nf4", shape: [rows, columns], quants, absmax };
+      const { groups } = nf4Sizes(weights);
+      const [quants, codes] = [plan.reserve(Math.ceil(weights / 2)), plan.reserve(groups * nf4Group)];
+      const [scales, means] = [plan.reserve(groups * 4), plan.reserve(groups * 4)];
+      return { kind: "nf4", shape: [rows, columns], quants, codes, scales, means };
     }
     default:
       return planBlocks(entry, form, plan);
@@ -98,11 +102,14 @@ function planBlocks(entry: TensorEntry, form: BlockForm, plan: RangePlan): Store
   };
 }
 
-type BlockForm = Extract<WeightForm, "blocks" | "byteBlocks" | "int4Blocks" | "int4">;
+type BlockForm = Extract<WeightForm, "blocks" | "byteBlocks" | "int4Blocks" | "int8Rows" | "int4">;
 
 /** What no rows at all become: the format alone. */
-const emptyBlocks = (entry: TensorEntry, form: BlockForm): SplitBlocks =>
-  form === "int4" ? quantizeInt4(new Float32Array(0)) : splitRows(entry, form, new Uint8Array(0), 0);
+function emptyBlocks(entry: TensorEntry, form: BlockForm): SplitBlocks {
+  if (form === "int4") return quantizeInt4(new Float32Array(0));
+  if (form === "int8Rows") return quantizeInt8(new Float32Array(0), widthOf(entry));
+  return splitRows(entry, form, new Uint8Array(0), 0);
+}
 
 /** Rows of GGML blocks with their parts apart. */
 export function splitRows(entry: TensorEntry, form: WeightForm, bytes: Uint8Array, count: number): SplitBlocks {

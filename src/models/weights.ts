@@ -4,7 +4,7 @@ import { cast } from "../graph/ops/elementwise.ts";
 import type { BlockWeight } from "../graph/ops/matmul.ts";
 import type { Int8Weight, Nf4Weight } from "../graph/ops/quantized.ts";
 import type { LoraPair, LoraSource } from "./lora.ts";
-import { nf4Block } from "./quantize.ts";
+import { nf4Group, nf4Sizes } from "./nf4.ts";
 
 /** A stretch of a file. */
 export interface FileRange {
@@ -48,14 +48,18 @@ export interface Int8Tensor {
   readonly scales: FileRange;
 }
 
-/** A weight [out, in] in NF4 blocks of 64 along `in`. */
+/** A weight [out, in] in NF4 blocks of 64 along `in`, see Nf4Blocks. */
 export interface Nf4Tensor {
   readonly kind: "nf4";
   readonly shape: readonly [number, number];
   /** uint8 [out · in / 2] */
   readonly quants: FileRange;
-  /** float32 [out · in / 64] */
-  readonly absmax: FileRange;
+  /** uint8 [groups · 256] */
+  readonly codes: FileRange;
+  /** float32 [groups] */
+  readonly scales: FileRange;
+  /** float32 [groups] */
+  readonly means: FileRange;
 }
 
 export type StoredTensor = DenseTensor | BlockTensor | Int8Tensor | Nf4Tensor;
@@ -156,8 +160,11 @@ export class Weights {
     }
     if (stored.kind === "nf4") {
       const quants = part("quants", "uint8", [(out * columns) / 2], stored.quants);
-      const absmax = part("absmax", "float32", [(out * columns) / nf4Block], stored.absmax);
-      return { kind: "nf4", out, in: columns, blockSize: nf4Block, quants, absmax };
+      const { groups } = nf4Sizes(out * columns);
+      const codes = part("codes", "uint8", [groups, nf4Group], stored.codes);
+      const scales = part("scales", "float32", [groups, 1], stored.scales);
+      const means = part("means", "float32", [groups, 1], stored.means);
+      return { kind: "nf4", out, in: columns, quants, codes, scales, means };
     }
     const { bits, blockSize, activations } = stored;
     const blocks = columns / blockSize;

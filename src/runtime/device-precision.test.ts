@@ -6,7 +6,7 @@ import { checkPrecision, checkStoredWeights, defaultPrecision } from "./device-p
 
 const range = { file: "/w", offset: 0, length: 4 };
 const dense: StoredTensor = { kind: "dense", type: "float16", shape: [2], ...range };
-const nf4: StoredTensor = { kind: "nf4", shape: [2, 64], quants: range, absmax: range };
+const nf4: StoredTensor = { kind: "nf4", shape: [2, 64], quants: range, codes: range, scales: range, means: range };
 
 test("the CPU takes every precision, and stored weights unless told otherwise", () => {
   for (const precision of precisions) checkPrecision(precision, "cpu");

@@ -13,7 +13,7 @@ export interface GgufTokenizer {
 }
 
 /** llama.cpp's llama_token_type. */
-const tokenType = { normal: 1, unknown: 2, control: 3, userDefined: 4, byte: 6 } as const;
+export const tokenType = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
 
 const spaceMark = "▁"; // how SentencePiece writes a space
 

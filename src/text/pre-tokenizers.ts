@@ -70,6 +70,21 @@ export const preTokenizers: ReadonlyMap<string, PreTokenizer> = new Map([
   ["llama4", gpt4o],
 ]);
 
+/** The name under which GGUF knows these parts of a tokenizer.json; null where it has none. */
+export function preTokenizerName(preTokenizer: unknown, normalizer: unknown, ignoreMerges: boolean): string | null {
+  const form = (cuts: unknown, normal: unknown, ignores: boolean | undefined): string =>
+    JSON.stringify([exactPreTokenizer(cuts).map(cutForm), flatten(normal).map(({ type }) => type), ignores === true]);
+  const sought = form(preTokenizer, normalizer, ignoreMerges);
+  for (const [name, known] of preTokenizers) {
+    if (form(known.preTokenizer, known.normalizer, known.ignoreMerges) === sought) return name;
+  }
+  return null;
+}
+
+/** What of a part decides the cuts. */
+const cutForm = ({ type, pattern, behavior, invert, use_regex, add_prefix_space }: TokenizerPart): unknown =>
+  type === "Split" ? [type, pattern, behavior, invert === true] : [type, use_regex, add_prefix_space];
+
 /**
  * The same pre-tokenizer in parts, none of them a sequence, that cut exactly as the Rust original: the JavaScript library's own `Digits` takes
  * 0 to 9 alone for digits (Rust: every \p{N}), and its `ByteLevel` has JavaScript's white space (with U+FEFF, without
@@ -98,9 +113,10 @@ const isPattern = (value: unknown): boolean => {
 
 function flatten(part: unknown): TokenizerPart[] {
   if (part === null || part === undefined) return [];
-  const { type, pretokenizers } = part as TokenizerPart;
+  const { type, pretokenizers, normalizers } = part as TokenizerPart;
   if (type !== "Sequence") return [part as TokenizerPart];
-  return Array.isArray(pretokenizers) ? pretokenizers.flatMap(flatten) : [];
+  const parts = pretokenizers ?? normalizers;
+  return Array.isArray(parts) ? parts.flatMap(flatten) : [];
 }
 
 function exactParts(part: TokenizerPart): TokenizerPart[] {

@@ -5,8 +5,8 @@ import type { Device } from "../runtime/device.ts";
 import type { RecipeOptions } from "../text/recipe.ts";
 import { defaultColumns, type ExampleColumns } from "./examples.ts";
 
-/** Precisions of frozen weights; int8 is not among them, since its inputs are rescaled. */
-export const trainPrecisions = ["float32", "stored", "int4", "nf4"] as const;
+/** Precisions of frozen weights; activations are float32 in all of them. */
+export const trainPrecisions = ["float32", "stored", "int8", "int4", "nf4"] as const;
 export type TrainPrecision = (typeof trainPrecisions)[number];
 
 /** Everything that makes a run; the defaults are the paper's (PromptEOL, arXiv 2307.16645, section 4). */

@@ -30,7 +30,12 @@ export async function openTrainingModel(options: TrainOptions, signal?: AbortSig
   const where = cacheDir === null ? {} : { cacheDir };
   const files = await resolveModel(model, { offline, ...where, ...(signal ? { signal } : {}) });
   const recipe = completeRecipe(options.recipe, { model: files.identity, precision });
-  const opened = await openCheckpoint(files, { precision, cacheFolder: cacheFolder(cacheDir ?? undefined), signal });
+  const opened = await openCheckpoint(files, {
+    precision,
+    cacheFolder: cacheFolder(cacheDir ?? undefined),
+    signal,
+    isTrained: true,
+  });
   const architecture = findArchitecture(opened.config, opened.configSource);
   const config = architecture.readConfig(opened.config, opened.configSource);
   const tokenizer = await openTokenizer(files, opened);

@@ -79,24 +79,30 @@ const matmulBnb4Op = defineOp("MatMulBnb4", {
   gradient: null, // linear() unpacks the weight for the way back
 });
 
-/** A linear weight [out, in] in NF4 blocks along `in`: w = absmax · value[q]. */
+/** A linear weight [out, in] in NF4 blocks along `in`: w = absmax · value[q], absmax = scale · value[code] + mean. */
 export interface Nf4Weight {
   readonly out: number;
   readonly in: number;
-  readonly blockSize: number;
   /** uint8 [out · in / 2] */
   readonly quants: Value;
-  /** float32 [out · in / blockSize] */
-  readonly absmax: Value;
+  /** uint8 [groups, blocks of a group] */
+  readonly codes: Value;
+  /** float32 [groups, 1] */
+  readonly scales: Value;
+  /** float32 [groups, 1] */
+  readonly means: Value;
 }
 
-/** x Wᵀ with an NF4 weight; activations stay float32. com.microsoft MatMulBnb4-1, quant_type 1. */
-export const matmulNf4 = (x: Value, weight: Nf4Weight): Value =>
+/**
+ * x Wᵀ with an NF4 weight; activations stay float32. com.microsoft MatMulBnb4-1, quant_type 1.
+ * @param absmax  float32 [out · in / blockSize]
+ */
+export const matmulNf4 = (x: Value, weight: Nf4Weight, absmax: Value, blockSize: number): Value =>
   single(
-    matmulBnb4Op([x, weight.quants, weight.absmax], {
+    matmulBnb4Op([x, weight.quants, absmax], {
       K: weight.in,
       N: weight.out,
-      block_size: weight.blockSize,
+      block_size: blockSize,
       quant_type: 1,
     }),
   );
