@@ -1,6 +1,6 @@
 import { mkdir, readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { readAdapterRecipe } from "../embed/adapter-recipe.ts";
+import { adapterFolder, readAdapterRecipe } from "../embed/adapter-recipe.ts";
 import { openTokenizer } from "../embed/load.ts";
 import { InputError } from "../errors.ts";
 import { writeAtomically } from "../files/atomic.ts";
@@ -74,8 +74,9 @@ async function openSource(options: ExportOptions): Promise<ExportSource> {
     ...(cacheDir === undefined ? {} : { cacheDir }),
     ...(signal ? { signal } : {}),
   });
-  const adapter = options.adapter === undefined ? null : await readAdapter(options.adapter);
-  const own = options.adapter === undefined ? {} : await readAdapterRecipe(options.adapter);
+  const folder = adapterFolder(files, options.adapter);
+  const adapter = folder === null ? null : await readAdapter(folder);
+  const own = folder === null ? {} : await readAdapterRecipe(folder);
   const recipe = completeRecipe({ ...own, ...options.recipe }, { model: files.identity, precision: "float32" });
   const opened = await openCheckpoint(files, { precision: "float32", cacheFolder: cacheFolder(cacheDir), signal });
   const architecture = findArchitecture(opened.config, opened.configSource);

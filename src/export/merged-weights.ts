@@ -4,6 +4,7 @@ import type { Adapter, AdapterPair } from "../models/adapter-file.ts";
 import type { Architecture } from "../models/architecture.ts";
 import type { OpenedCheckpoint } from "../models/checkpoint.ts";
 import type { DecoderConfig } from "../models/config.ts";
+import { checkPairs } from "../models/merge-adapter.ts";
 import { isReordered, reorderHeads } from "../models/rope-order.ts";
 import type { StoredTensor } from "../models/weights.ts";
 
@@ -13,7 +14,7 @@ const typeNames = { float32: "F32", float16: "F16", bfloat16: "BF16" } as const;
  * A model's tensors in transformers' order and under the names of its base class, W + scale · B A where there is an adapter,
  * without the layers above `depth`.
  * @param opened  opened with precision float32
- * @throws ModelError "weight-missing" for a pair whose weight the model lacks
+ * @throws as checkPairs
  */
 export function mergedTensors(
   { checkpoint }: OpenedCheckpoint,
@@ -22,10 +23,7 @@ export function mergedTensors(
   adapter: Adapter | null,
   depth: number,
 ): LazyTensor[] {
-  for (const scope of adapter?.pairs.keys() ?? []) {
-    if (checkpoint.tensors.has(`${scope}.weight`)) continue;
-    throw new ModelError("weight-missing", `${adapter!.folder}: the model has no weight "${scope}" to adapt.`);
-  }
+  if (adapter) checkPairs(adapter, checkpoint.tensors);
   const cut = Array.from({ length: config.numLayers - depth }, (_, i) => `${layerScope(depth + i)}.`);
   const kept = [...checkpoint.tensors].filter(([name]) => !cut.some((scope) => name.startsWith(scope)));
   return kept.map(([name, stored]) => ({
