@@ -76,6 +76,7 @@ test("a sentence-transformers folder has last-token pooling and a tokenizer with
     "Pooling",
     "Normalize",
   ]);
+  expect(await json("sentence_bert_config.json")).toMatchObject({ tokenizer_args: { tokenizer_type: "glm" } });
   const pooling = await json("1_Pooling/config.json");
   expect(pooling).toMatchObject({ word_embedding_dimension: 64, pooling_mode_lasttoken: true });
   const { normalizers } = (await json("tokenizer.json")).normalizer;

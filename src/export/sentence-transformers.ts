@@ -74,7 +74,13 @@ export function sentenceTransformersFiles(hiddenSize: number, maxTokens: number)
       module(1, "1_Pooling", "Pooling"),
       module(2, "2_Normalize", "Normalize"),
     ],
-    "sentence_bert_config.json": { max_seq_length: maxTokens, do_lower_case: false },
+    // Of some model types (qwen2) transformers builds the tokenizer's beginning by itself, without the template, unless it is told
+    // of one that takes tokenizer.json as it is, which glm's has been in its versions 4 and 5.
+    "sentence_bert_config.json": {
+      max_seq_length: maxTokens,
+      do_lower_case: false,
+      tokenizer_args: { tokenizer_type: "glm" },
+    },
     "config_sentence_transformers.json": {
       model_type: "SentenceTransformer",
       prompts: {},
