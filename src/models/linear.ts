@@ -30,7 +30,7 @@ function storedLinear(weights: Weights, x: Value, shape: readonly [number, numbe
   const bias = weights.has("bias") ? weights.tensor("bias", [out]) : null;
   const plusBias = (y: Value): Value => (bias ? add(y, bias) : y);
   if (weights.isTrained && matrix.kind !== "dense") {
-    return productWithPacked(x, (way) => unpacked(matrix, way), bias);
+    return productWithPacked(x, (meets) => unpacked(matrix, meets), bias);
   }
   switch (matrix.kind) {
     case "dense":

@@ -3,7 +3,6 @@ import { Graph } from "../graph/graph.ts";
 import { slice } from "../graph/ops/shape-ops.ts";
 import { prune } from "../graph/rewrite/prune.ts";
 import { prefixIdsName } from "../models/build-training.ts";
-import { unpackName } from "../models/unpack.ts";
 import { layoutFeeds } from "../runtime/encoder.ts";
 import { Session, type SessionOptions, Tensor } from "../runtime/session.ts";
 import { planBatches } from "../text/batch.ts";
@@ -58,20 +57,13 @@ const pairsFeed = (count: number): Tensor => new Tensor("int64", BigInt64Array.o
 
 const gradientNames = (graph: TrainingGraph): string[] => graph.tensors.map(({ name }) => trainingNames.gradient(name));
 
-/** The inputs that are always 0, where the base's weights are packed. */
-function unpackFeeds({ inputs }: Graph): Feeds {
-  const names = (["forward", "back"] as const).map(unpackName);
-  const present = names.filter((name) => inputs.some((input) => input.name === name));
-  return Object.fromEntries(present.map((name) => [name, new Tensor("uint8", Uint8Array.of(0), [1])]));
-}
-
 type Masks = (seed: number) => Feeds;
 
 /** What a run is fed besides texts and parameters. */
-const masksOf = ({ dropout }: AdaptedModel, { maskWidths, graph }: TrainingGraph): Masks => {
-  const unpack = unpackFeeds(graph);
-  return (seed) => ({ ...unpack, ...dropoutFeeds(maskWidths, dropout, seed) });
-};
+const masksOf =
+  ({ dropout }: AdaptedModel, { maskWidths }: TrainingGraph): Masks =>
+  (seed) =>
+    dropoutFeeds(maskWidths, dropout, seed);
 
 /** The whole batch in one run: nothing is computed twice, but all activations are held. */
 export class DirectGradients implements BatchGradients {

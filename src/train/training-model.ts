@@ -45,6 +45,6 @@ export async function openTrainingModel(options: TrainOptions, signal?: AbortSig
     identity: files.identity,
     recipe: { template: recipe.template, cleanUp: recipe.cleanUp, demonstrations: recipe.demonstrations, layer },
     adapterConfig: { rank, alpha, dropout, targets, baseModel: files.name },
-    session: { device, spins: false, ...(threads === null ? {} : { threads }) },
+    session: { device, spins: false, isFrugal: true, ...(threads === null ? {} : { threads }) },
   };
 }

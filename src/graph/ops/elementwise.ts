@@ -2,7 +2,14 @@ import { type ElementType, float32Constant, type Gradient, type Value } from "..
 import { broadcast } from "../shape.ts";
 import { defineOp, type OpRule, required, sameAsFirst, single } from "./op.ts";
 
-const dataTypes: Partial<Record<ElementType, number>> = { float32: 1, int32: 6, int64: 7, bool: 9, float16: 10 };
+const dataTypes: Partial<Record<ElementType, number>> = {
+  float32: 1,
+  uint8: 2,
+  int32: 6,
+  int64: 7,
+  bool: 9,
+  float16: 10,
+};
 
 const broadcastInputs: OpRule["infer"] = (inputs) => {
   const [a, b] = [required(inputs, 0), required(inputs, 1)];

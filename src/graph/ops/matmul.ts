@@ -76,13 +76,13 @@ export const gemm = (x: Value, weight: Value, bias: Value | null): Value => prod
 /**
  * x Wᵀ + b with a frozen weight that is unpacked where it is used, on the way forward and once more on the way back, so that
  * nothing of it is held in between;  dx = dy W.
- * @param unpack  [out, in]
+ * @param unpack  [out, in], when what it meets is there
  */
-export function productWithPacked(x: Value, unpack: (way: "forward" | "back") => Value, bias: Value | null): Value {
-  const weight = unpack("forward");
+export function productWithPacked(x: Value, unpack: (meets: Value) => Value, bias: Value | null): Value {
+  const weight = unpack(x);
   const rule = defineOp("Gemm", {
     infer: () => [{ type: x.type, shape: [x.shape[0]!, weight.shape[0]!] }],
-    gradient: ({ outputGrad: dy }) => [product(dy, unpack("back")), null, null],
+    gradient: ({ outputGrad: dy }) => [product(dy, unpack(dy)), null, null],
   });
   return single(rule(bias ? [x, weight, bias] : [x, weight], { transB: 1 }));
 }
