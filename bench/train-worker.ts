@@ -7,7 +7,8 @@ import { FlatTensors, initialParameters } from "../src/train/parameters.ts";
 import { openTrainingModel } from "../src/train/training-model.ts";
 
 /** One side of bench/train.ts: a training step, optimizer included, on the same triples for every line. */
-interface SetUp extends Pick<TrainOptions, "model" | "precision" | "microBatchTokens" | "threads"> {
+interface SetUp extends Pick<TrainOptions, "model" | "precision" | "threads"> {
+  readonly microBatchTokens: number | "batch";
   readonly triples: readonly (readonly [string, string, string])[];
 }
 

@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readAdapter } from "../src/models/adapter-file.ts";
 import { type TrainOptions, trainDefaults } from "../src/train/options.ts";
@@ -83,9 +84,76 @@ describe("a run", () => {
     expect(losses(await logOf("pairs"))[0]).toBeLessThan(Math.log(8) + 0.5);
   });
 
-  test("ends with a clear error when the loss is no number, and leaves no damaged adapter", async () => {
-    const nan = options("nan", { learningRate: 1e30, warmupSteps: 0, epochs: 1 });
-    await expect(train(nan)).rejects.toMatchObject({ code: "diverged" });
+  test("ends with a clear error when the loss is no number, and leaves no damaged adapter or checkpoint", async () => {
+    const nan = options("nan", { learningRate: 1e30, warmupSteps: 0, epochs: 1, evalEvery: 1 });
+    await expect(train(nan)).rejects.toMatchObject({
+      code: "diverged",
+      message:
+        /nan: step \d+: the loss is (NaN|-?Infinity|\d).*(The adapter of step 1 is kept|No adapter).*lower learning rate/,
+    });
+    expect(losses(await logOf("nan")).every(Number.isFinite)).toBe(true);
+    const { pairs } = await readAdapter(join(folder, "nan"));
+    for (const { a, b } of pairs.values()) expect([...a.values, ...b.values].every(Number.isFinite)).toBe(true);
+  });
+
+  test("takes as many texts at once as a memory allows: more of it, more of them, and the same losses", async () => {
+    const changes = { epochs: 1, dropout: 0 };
+    const chosen = async (output: string, memoryBytes: number): Promise<number | "batch"> => {
+      let tokens: number | "batch" = 0;
+      await train(options(output, { ...changes, microBatchTokens: { memoryBytes } }), {
+        onStart: ({ microBatchTokens }) => {
+          tokens = microBatchTokens;
+        },
+      });
+      return tokens;
+    };
+    const [small, large] = [await chosen("small", 170e6), await chosen("large", 171e6)] as [number, number];
+    expect(small).toBeGreaterThan(0);
+    expect(large).toBeGreaterThan(small);
+    expect(await chosen("ample", 2e9)).toBe("batch");
+    const [ofSmall, ofAmple] = [losses(await logOf("small")), losses(await logOf("ample"))];
+    for (const [step, loss] of ofSmall.entries()) expect(loss).toBeCloseTo(ofAmple[step]!, 3);
+    await expect(chosen("tiny", 50e6)).rejects.toThrow(/memory is 50 MB, but training needs 1\d\d MB at least/);
+  });
+
+  test("takes a recipe: by its fields and by its name, kept beside the adapter", async () => {
+    const demonstrations = [{ sentence: "A jockey riding a horse.", word: "Equestrian" }];
+    const recipe = { template: 'The gist of "{text}" is:"', demonstrations, layer: 2 };
+    await train(options("recipe", { recipe, epochs: 1 }));
+    await train(options("named", { recipeName: "pretendedCot", recipe: { layer: 2 }, epochs: 1 }));
+    const kept = async (output: string) => JSON.parse(await readFile(join(folder, output, "recipe.json"), "utf8"));
+    expect(await kept("recipe")).toMatchObject(recipe);
+    expect((await readAdapter(join(folder, "recipe"))).pairs.size).toBe(14); // of two layers
+    expect(await kept("named")).toMatchObject({ layer: 2, demonstrations: [] });
+    expect((await kept("named")).template).not.toBe((await kept("whole")).template);
+    expect(losses(await logOf("recipe"))).not.toEqual(losses(await logOf("named")));
+  });
+
+  test.each([
+    ["whitening", { whitening: { mean: "", directions: "", scales: [] } }],
+    ["subtractTemplate", { subtractTemplate: 1 }],
+    ["pooling", { pooling: "mean" as const }],
+    ["several templates", { template: ["{text} is", "{text} means"] }],
+  ])("refuses a recipe with %s", async (what, recipe) => {
+    await expect(train(options("refused", { recipe }))).rejects.toMatchObject({
+      code: "bad-recipe",
+      message: expect.stringContaining(`but this one has ${what}.`),
+    });
+  });
+
+  test("shows itself on a page, which goes on with the run", async () => {
+    const dashboard = join(folder, "shown.html");
+    const stop = new AbortController();
+    const onStep = ({ step }: { step: number }): void => {
+      if (step === 4) stop.abort();
+    };
+    const shown = options("shown", { dashboard, epochs: 1 });
+    await expect(train(shown, { signal: stop.signal, onStep })).rejects.toMatchObject({ code: "aborted" });
+    expect(await readFile(dashboard, "utf8")).toContain("step 4 of 6 · stopped after 4 steps");
+    await train({ ...shown, resume: true });
+    const page = await readFile(dashboard, "utf8");
+    expect(page).toContain("step 6 of 6 · done");
+    expect(page.match(/<circle /g)!.length).toBeGreaterThan(6);
   });
 
   test("leaves out the sources it is told to", async () => {
@@ -98,14 +166,27 @@ describe("a run", () => {
 
 describe("a run that is killed", () => {
   const program = resolve(import.meta.dirname, "../dist/cli/main.js");
-  const start = (output: string): ChildProcess =>
+  const limit = 64 * 1024;
+  /** @param fileBytes  largest file it may write: what a full disk is to a checkpoint */
+  const start = (output: string, { fileBytes = 0 } = {}): ChildProcess =>
     spawn(
-      process.execPath,
-      [program, "train", "--resume", "--data", join(folder, "triples.tsv"), "--output", join(folder, output)]
-        .concat(["--model", folder, "--rank", "4", "--batch-size", "8", "--epochs", "12", "--warmup-steps", "5"])
-        .concat(["--learning-rate", "5e-3", "--eval-every", "36", "--quiet"]),
-      { stdio: ["ignore", "ignore", "inherit"], env: { ...process.env, ONEWORD_CACHE: folder } },
+      ...limited(
+        fileBytes,
+        process.execPath,
+        [program, "train", "--resume", "--data", join(folder, "triples.tsv"), "--output", join(folder, output)]
+          .concat(["--model", folder, "--rank", "4", "--batch-size", "8", "--epochs", "12", "--warmup-steps", "5"])
+          .concat(["--learning-rate", "5e-3", "--eval-every", "36", "--quiet"]),
+      ),
+      {
+        stdio: ["ignore", "ignore", fileBytes > 0 ? "pipe" : "inherit"],
+        env: { ...process.env, ONEWORD_CACHE: folder },
+      },
     );
+  const limited = (bytes: number, command: string, args: string[]): [string, string[]] => {
+    if (bytes === 0) return [command, args];
+    const blocks = Math.floor(bytes / 1024); // of 512 or 1024 bytes, by the shell
+    return ["sh", ["-c", `ulimit -f ${blocks} && exec "$0" "$@"`, command, ...args]];
+  };
   const finish = async (child: ChildProcess): Promise<void> => {
     expect((await once(child, "exit"))[0]).toBe(0);
   };
@@ -124,6 +205,32 @@ describe("a run that is killed", () => {
     const adapter = (output: string) => readFile(join(folder, output, "adapter_model.safetensors"));
     expect((await adapter("killed")).equals(await adapter("whole-again"))).toBe(true);
   }, 120_000);
+
+  test.runIf(process.platform !== "win32")(
+    "by a full disk keeps its checkpoint, says where, and goes on from it",
+    async () => {
+      const stop = new AbortController();
+      const onStep = ({ step }: { step: number }): void => {
+        if (step === 20) stop.abort();
+      };
+      const changes = { epochs: 12, warmupSteps: 5, evalEvery: 36 };
+      await expect(train(options("full", changes), { signal: stop.signal, onStep })).rejects.toThrow(/after 20 steps/);
+      const checkpoint = join(folder, "full", "checkpoint.safetensors");
+      const before = await readFile(checkpoint);
+      expect(before.length).toBeGreaterThan(limit);
+      const child = start("full", { fileBytes: limit });
+      const said = text(child.stderr!);
+      expect((await once(child, "exit"))[0]).toBe(1);
+      expect(await said).toMatch(
+        /^oneword: .*full: no room for checkpoint\.safetensors.*what was there before is kept\. Free some space/,
+      );
+      expect((await readFile(checkpoint)).equals(before)).toBe(true);
+      expect((await readdir(join(folder, "full"))).filter((name) => name.endsWith(".part"))).toEqual([]);
+      await finish(start("full"));
+      expect(losses(await logOf("full"))).toEqual(losses(await logOf("whole-again")));
+    },
+    120_000,
+  );
 
   test("is not gone on with by other options", async () => {
     const other = options("whole-again", { resume: true, learningRate: 1e-3 });

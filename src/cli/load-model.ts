@@ -26,15 +26,14 @@ export async function loadModel(
   context: CliContext,
   texts: { readonly areMany: boolean } = { areMany: false },
 ): Promise<LoadedModel> {
-  const named = flags.recipe !== undefined && recipeNames.includes(flags.recipe);
-  const fromFile = flags.recipe === undefined || named ? {} : await readRecipeFile(flags.recipe);
+  const { fromFile, recipeName } = await readRecipeFlag(flags.recipe);
   const name = flags.model ?? modelNameOf(fromFile, flags.recipe) ?? defaultModel;
   const downloads = downloadProgress(context, flags.quiet === true);
   const startedAt = performance.now();
   try {
     const model = await context.load(name, {
       ...loadOptions(flags, fromFile, await readShown(flags.demonstrations), context.signal, downloads.onProgress),
-      ...(named ? { recipeName: flags.recipe! } : {}),
+      ...(recipeName === null ? {} : { recipeName }),
       ...(flags.workers === undefined && texts.areMany ? { workers: "auto" } : {}),
       onWarning(message) {
         if (!flags.quiet) context.stderr.write(`oneword: warning: ${message}\n`);
@@ -85,9 +84,18 @@ export function embedOptions(flags: ModelFlags, signal: AbortSignal): EmbedOptio
 }
 
 /** The file's demonstrations; their reader is only loaded where there are some. */
-async function readShown(file: string | undefined): Promise<readonly Demonstration[] | undefined> {
+export async function readShown(file: string | undefined): Promise<readonly Demonstration[] | undefined> {
   if (file === undefined) return undefined;
   return (await import("../recipes/demonstrations.ts")).readDemonstrations(file);
+}
+
+/** What `--recipe` says: the contents of a file, or a recipe's name, which means nothing before the model is known. */
+export async function readRecipeFlag(
+  recipe: string | undefined,
+): Promise<{ readonly fromFile: RecipeOptions; readonly recipeName: string | null }> {
+  if (recipe === undefined) return { fromFile: {}, recipeName: null };
+  if (recipeNames.includes(recipe)) return { fromFile: {}, recipeName: recipe };
+  return { fromFile: await readRecipeFile(recipe), recipeName: null };
 }
 
 async function readRecipeFile(file: string): Promise<RecipeOptions> {
@@ -105,7 +113,7 @@ async function readRecipeFile(file: string): Promise<RecipeOptions> {
 }
 
 /** What `--model` would be for the identity in a recipe: the part in front of `@`. */
-function modelNameOf({ model }: RecipeOptions, file: string | undefined): string | undefined {
+export function modelNameOf({ model }: RecipeOptions, file: string | undefined): string | undefined {
   if (model === undefined) return undefined;
   const name = /^(.+?)@/.exec(model)?.[1];
   if (name !== undefined) return name;

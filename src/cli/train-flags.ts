@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { devices } from "../runtime/device.ts";
+import { recipeNames } from "../text/named-recipes.ts";
 import { templates } from "../text/templates.ts";
 import { type TrainPrecision, trainDefaults, trainPrecisions } from "../train/options.ts";
 import { append, parseLayer, parsePositive } from "./flags.ts";
@@ -8,10 +9,13 @@ import { append, parseLayer, parsePositive } from "./flags.ts";
 export interface TrainFlags {
   readonly data?: readonly string[];
   readonly output?: string;
+  readonly dashboard?: string | true;
   readonly resume?: boolean;
   readonly config?: string;
   readonly model?: string;
+  readonly recipe?: string;
   readonly template?: string;
+  readonly demonstrations?: string;
   readonly layer?: number | "last";
   readonly precision?: TrainPrecision;
   readonly rank?: number;
@@ -21,6 +25,7 @@ export interface TrainFlags {
   readonly temperature?: number;
   readonly batchSize?: number;
   readonly microBatchTokens?: number | "batch";
+  readonly memory?: string;
   readonly maxSentenceTokens?: number;
   readonly learningRate?: number;
   readonly warmupSteps?: number;
@@ -48,11 +53,27 @@ export function addTrainFlags(command: Command): Command {
   return command
     .option("-d, --data <file>", "examples: .tsv, .csv, .jsonl, each perhaps .gz, or .parquet; repeatable", append)
     .option("-o, --output <folder>", "adapter, checkpoint and log go here")
+    .option("--dashboard [file]", "an HTML page of the run as it goes (default: none; dashboard.html in --output)")
     .option("--resume", "go on from the checkpoint in --output, if there is one (default: start anew)")
     .option("--config <file>", "JSON object with these flags in camelCase; flags win over it")
-    .option("-m, --model <model>", `known name, folder, .gguf file or hub id (default: ${defaults.model})`)
-    .option("--template <text>", `prompt with one {text} slot, or ${Object.keys(templates).join(", ")} (default: eol)`)
-    .option("--layer <layer>", "hidden state that is trained: 1, 2 … or last (default: last)", parseLayer)
+    .option(
+      "-m, --model <model>",
+      `known name, folder, .gguf file or hub id (default: the recipe's, else ${defaults.model})`,
+    )
+    .option(
+      "--recipe <file|name>",
+      `JSON file with template, demonstrations, layer, cleanUp, or ${recipeNames.join(", ")}; flags win over it`,
+    )
+    .option(
+      "--template <text>",
+      `prompt with one {text} slot, or ${Object.keys(templates).join(", ")} (default: the recipe's, else eol)`,
+    )
+    .option("--demonstrations <file>", ".tsv or .jsonl with sentence and word: all of them go in front of the template")
+    .option(
+      "--layer <layer>",
+      "hidden state that is trained: 1, 2 … or last (default: the recipe's, else last)",
+      parseLayer,
+    )
     .addOption(
       new Option("--precision <precision>", "how the frozen weights are held; nf4 is QLoRA (default: float32)").choices(
         trainPrecisions,
@@ -68,6 +89,10 @@ export function addTrainFlags(command: Command): Command {
       "--micro-batch-tokens <count>",
       `tokens of one run; bounds memory. batch: the whole batch in one, faster (default: ${defaults.microBatchTokens})`,
       (value) => (value === "batch" ? value : parsePositive(value)),
+    )
+    .option(
+      "--memory <size>",
+      "most resident memory, as 4GB or 800MB, instead of --micro-batch-tokens (default: no bound)",
     )
     .option(
       "--max-sentence-tokens <count>",

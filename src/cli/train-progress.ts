@@ -18,6 +18,12 @@ export class TrainProgress {
     this.#redraws = stderr.isTTY === true;
   }
 
+  /** How much runs at once within a memory. */
+  start(memory: string, microBatchTokens: number | "batch"): void {
+    const run = microBatchTokens === "batch" ? "the whole batch" : `${microBatchTokens.toLocaleString("en-US")} tokens`;
+    this.#write(`${run} at once, within ${memory}`, false);
+  }
+
   step({ step, totalSteps, loss, seconds, sentences }: StepReport): void {
     this.#steps++;
     this.#seconds += seconds;

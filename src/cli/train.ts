@@ -1,9 +1,11 @@
 import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { InputError } from "../errors.ts";
 import { type TrainOptions, trainDefaults } from "../train/options.ts";
 import { train } from "../train/trainer.ts";
 import type { CliContext } from "./context.ts";
 import { UsageError } from "./exit-codes.ts";
+import { modelNameOf, readRecipeFlag, readShown } from "./load-model.ts";
 import { writeTo } from "./stdout-sink.ts";
 import type { TrainFlags } from "./train-flags.ts";
 import { TrainProgress } from "./train-progress.ts";
@@ -11,11 +13,12 @@ import { TrainProgress } from "./train-progress.ts";
 /** `oneword train`: an adapter from examples. Prints where it is and how good. */
 export async function runTrain(given: TrainFlags, context: CliContext): Promise<void> {
   const flags = given.config === undefined ? given : { ...(await readConfig(given.config)), ...given };
-  const options = trainOptions(flags);
+  const options = await trainOptions(flags);
   const progress = new TrainProgress(context, flags.quiet === true);
   const { best, steps } = await train(options, {
     signal: context.signal,
     onWarning: (message) => progress.warning(message),
+    onStart: ({ microBatchTokens }) => flags.memory !== undefined && progress.start(flags.memory, microBatchTokens),
     onStep: (report) => progress.step(report),
     onEvaluation: (report) => progress.evaluation(report),
   });
@@ -35,12 +38,31 @@ async function readConfig(file: string): Promise<TrainFlags> {
   throw new InputError("bad-option", `--config ${file}: must be a JSON object of flags in camelCase.`);
 }
 
-function trainOptions(flags: TrainFlags): TrainOptions {
+function microBatch({ memory, microBatchTokens }: TrainFlags): TrainOptions["microBatchTokens"] {
+  if (memory === undefined) return microBatchTokens ?? trainDefaults.microBatchTokens;
+  if (microBatchTokens !== undefined) {
+    throw new UsageError("--memory and --micro-batch-tokens both say how much runs at once; give one of them.");
+  }
+  const bytes = parseBytes(memory);
+  if (bytes !== null) return { memoryBytes: bytes };
+  throw new UsageError(`--memory is ${JSON.stringify(memory)}; it must be a size such as 4GB or 800MB.`);
+}
+
+/** `4GB`, `800 MB`, decimal, or `4GiB`, binary. */
+function parseBytes(size: unknown): number | null {
+  const [, number, unit, binary] = /^([\d.]+) ?([kMGT])(i?)B$/i.exec(String(size)) ?? [];
+  const bytes = Number(number) * (binary ? 1024 : 1000) ** ("kmgt".indexOf(unit?.toLowerCase() ?? "") + 1);
+  return Number.isFinite(bytes) && bytes > 0 ? bytes : null;
+}
+
+async function trainOptions(flags: TrainFlags): Promise<TrainOptions> {
   if (!flags.data?.length) throw new UsageError("--data is missing: a file of examples.");
   if (flags.output === undefined) throw new UsageError("--output is missing: a folder for the adapter.");
+  const { fromFile, recipeName } = await readRecipeFlag(flags.recipe);
+  const demonstrations = await readShown(flags.demonstrations);
   const { template, layer, target, anchor, positive, hardNegative, source, excludeSource } = flags;
-  const same = ["model", "output", "resume", "rank", "alpha", "dropout", "temperature", "batchSize"] as const;
-  const more = ["microBatchTokens", "maxSentenceTokens", "learningRate", "warmupSteps", "epochs", "maxSteps"] as const;
+  const same = ["output", "resume", "rank", "alpha", "dropout", "temperature", "batchSize"] as const;
+  const more = ["maxSentenceTokens", "learningRate", "warmupSteps", "epochs", "maxSteps"] as const;
   const rest = ["precision", "maxGradNorm", "seed", "evalEvery", "device", "threads", "offline"] as const;
   const set = [...same, ...more, ...rest].flatMap((key) => (flags[key] === undefined ? [] : [[key, flags[key]]]));
   return {
@@ -48,7 +70,16 @@ function trainOptions(flags: TrainFlags): TrainOptions {
     ...(Object.fromEntries(set) as Partial<TrainOptions>),
     data: flags.data,
     output: flags.output,
-    recipe: { ...(template === undefined ? {} : { template }), ...(layer === undefined ? {} : { layer }) },
+    model: flags.model ?? modelNameOf(fromFile, flags.recipe) ?? trainDefaults.model,
+    recipe: {
+      ...fromFile,
+      ...(template === undefined ? {} : { template }),
+      ...(demonstrations === undefined ? {} : { demonstrations }),
+      ...(layer === undefined ? {} : { layer }),
+    },
+    recipeName,
+    dashboard: flags.dashboard === true ? join(flags.output, "dashboard.html") : (flags.dashboard ?? null),
+    microBatchTokens: microBatch(flags),
     targets: target ?? trainDefaults.targets,
     columns: {
       anchor: anchor ?? trainDefaults.columns.anchor,

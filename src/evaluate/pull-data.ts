@@ -4,8 +4,8 @@ import { InputError } from "../errors.ts";
 import { moveFolder, writeAtomically } from "../files/atomic.ts";
 import { cacheFolder } from "../files/cache-folder.ts";
 import { fetchDataSet } from "../files/hub-data-set.ts";
-import { type DataRecord, readRecords } from "../files/read-records.ts";
 import type { ResolveOptions } from "../files/resolve-model.ts";
+import { readTable, type TableRow } from "../files/table.ts";
 import { findFolderWith, unpackTar } from "../files/unpack.ts";
 import { pulledFolder } from "./data-folder.ts";
 
@@ -61,8 +61,8 @@ async function pullMteb(options: ResolveOptions): Promise<string> {
     const staging = join(cacheFolder(options.cacheDir), "partial", `data--${name.replace("/", "--")}`);
     await mkdir(staging, { recursive: true });
     const { files } = await fetchDataSet(name, isTestSplit, staging, options);
-    const records = (await Promise.all(files.map((file) => readRecords(join(staging, file))))).flat();
-    const rows = records.map((record, i) => pairLine(record, `${name} (row ${i + 1})`));
+    const rows: string[] = [];
+    for (const file of files) for await (const row of readTable(join(staging, file))) rows.push(pairLine(row));
     await writeAtomically(join(target, folder, "test.tsv"), `score\tsentence1\tsentence2\n${rows.join("")}`);
     await rm(staging, { recursive: true, force: true });
   }
@@ -71,9 +71,9 @@ async function pullMteb(options: ResolveOptions): Promise<string> {
 
 const isTestSplit = (path: string): boolean => /(^|\/)test[^/]*\.(parquet|jsonl|jsonl\.gz)$/.test(path);
 
-function pairLine({ score, sentence1, sentence2 }: DataRecord, where: string): string {
-  if (typeof score !== "number" || typeof sentence1 !== "string" || typeof sentence2 !== "string") {
-    throw new InputError("bad-row", `${where}: has no score, sentence1 and sentence2.`);
+function pairLine({ values: { score, sentence1, sentence2 }, where, problem }: TableRow): string {
+  if (problem || typeof score !== "number" || typeof sentence1 !== "string" || typeof sentence2 !== "string") {
+    throw new InputError("bad-row", `${where}: ${problem ?? "has no score, sentence1 and sentence2"}. Fetch it again.`);
   }
   const flat = (text: string): string => text.replace(/[\t\r\n]+/g, " ");
   return `${score}\t${flat(sentence1)}\t${flat(sentence2)}\n`;

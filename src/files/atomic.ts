@@ -1,18 +1,14 @@
-import { randomUUID } from "node:crypto";
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
+import { replaceFile } from "./replace-file.ts";
 
-/** Writes a small file so that it is there as a whole or not at all. */
+/**
+ * Writes a small file so that it is there as a whole or not at all, in a folder that is made if need be.
+ * @throws CapacityError "disk-full"
+ */
 export async function writeAtomically(file: string, text: string): Promise<void> {
   await mkdir(dirname(file), { recursive: true });
-  const staging = `${file}.${randomUUID()}`;
-  try {
-    await writeFile(staging, text, { flush: true });
-    await rename(staging, file);
-  } catch (error) {
-    await rm(staging, { force: true });
-    throw error;
-  }
+  await replaceFile(file, Buffer.from(text));
 }
 
 /** Puts a filled folder in the place of what was under that name, which must be nothing or useless. */

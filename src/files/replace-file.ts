@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { open, rename, rm } from "node:fs/promises";
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
 import { CapacityError } from "../errors.ts";
 
 /**
@@ -20,12 +20,17 @@ export async function replaceFile(file: string, bytes: Uint8Array): Promise<void
     await rename(staging, file);
   } catch (cause) {
     await rm(staging, { force: true });
-    const { code } = cause as NodeJS.ErrnoException;
-    if (code !== "ENOSPC" && code !== "EDQUOT") throw cause;
-    throw new CapacityError(
-      "disk-full",
-      `${dirname(file)}: no room for ${file}; what was there before is kept. Free some space and go on.`,
-      { cause },
-    );
+    throw diskError(cause, file);
   }
+}
+
+/** A failed write of `file` as an error that says what to do, where there was no room: a full disk, a quota, a limit of file sizes. */
+export function diskError(cause: unknown, file: string): unknown {
+  const code = String((cause as NodeJS.ErrnoException).code);
+  if (!["ENOSPC", "EDQUOT", "EFBIG"].includes(code)) return cause;
+  return new CapacityError(
+    "disk-full",
+    `${dirname(file)}: no room for ${basename(file)} (${code}); what was there before is kept. Free some space and go on.`,
+    { cause },
+  );
 }

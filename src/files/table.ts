@@ -1,8 +1,7 @@
-import { createReadStream } from "node:fs";
-import { pipeline, type Readable } from "node:stream";
-import { createGunzip } from "node:zlib";
+import { pipeline } from "node:stream";
 import { InputError } from "../errors.ts";
 import { checkTextFile, readTextLines } from "./text-lines.ts";
+import { openText, readTsv, widthProblem } from "./tsv.ts";
 
 /** A row by the names of its columns. */
 export interface TableRow {
@@ -30,16 +29,10 @@ export async function* readTable(file: string): AsyncGenerator<TableRow, void, u
   else throw new InputError("bad-row", `${file}: its extension names no format. Name it ${tableFormats.join(", ")}.`);
 }
 
-function openBytes(file: string): Readable {
-  const source: Readable = createReadStream(file, { highWaterMark: 256 * 1024 });
-  return file.endsWith(".gz") ? pipeline(source, createGunzip(), () => {}) : source;
-}
-
 async function* tsvRows(file: string): AsyncGenerator<TableRow> {
-  let header: string[] | undefined;
-  for await (const { text, lineNumber } of readTextLines(openBytes(file), file)) {
-    const fields = text.split("\t");
-    if (header) yield namedRow(header, fields, `${file}:${lineNumber}`);
+  let header: readonly string[] | undefined;
+  for await (const { fields, where } of readTsv(file)) {
+    if (header) yield namedRow(header, fields, where);
     else header = fields;
   }
   if (!header) throw emptyTable(file);
@@ -48,7 +41,7 @@ async function* tsvRows(file: string): AsyncGenerator<TableRow> {
 async function* csvRows(file: string): AsyncGenerator<TableRow> {
   const { parse } = await import("csv-parse");
   const options = { bom: true, info: true, relax_column_count: true, skip_empty_lines: true } as const;
-  const rows = pipeline(openBytes(file), parse(options), () => {});
+  const rows = pipeline(await openText(file), parse(options), () => {});
   let header: string[] | undefined;
   try {
     for await (const { record, info } of rows as AsyncIterable<{ record: string[]; info: { lines: number } }>) {
@@ -62,7 +55,7 @@ async function* csvRows(file: string): AsyncGenerator<TableRow> {
 }
 
 async function* jsonRows(file: string): AsyncGenerator<TableRow> {
-  for await (const { text, lineNumber } of readTextLines(openBytes(file), file)) {
+  for await (const { text, lineNumber } of readTextLines(await openText(file), file)) {
     if (text.trim() !== "") yield jsonRow(text, `${file}:${lineNumber}`);
   }
 }
@@ -90,8 +83,8 @@ async function* parquetRows(file: string): AsyncGenerator<TableRow> {
 
 function namedRow(header: readonly string[], fields: readonly string[], where: string): TableRow {
   const values = Object.fromEntries(header.map((name, i) => [name, fields[i]]));
-  if (fields.length === header.length) return { values, where };
-  return { values, where, problem: `${fields.length} fields, but the header has ${header.length}` };
+  const problem = widthProblem(fields, header);
+  return problem === null ? { values, where } : { values, where, problem };
 }
 
 const emptyTable = (file: string): InputError =>

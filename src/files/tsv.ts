@@ -44,21 +44,23 @@ export async function* readTsvColumns(
   file: string,
   columns: readonly string[],
 ): AsyncGenerator<TsvRow, void, undefined> {
-  let places: number[] | undefined;
-  let width = 0;
+  let header: readonly string[] | undefined;
+  let places: readonly number[] = [];
   for await (const { fields, where } of readTsv(file)) {
-    if (!places) {
-      width = fields.length;
+    const problem = header ? widthProblem(fields, header) : null;
+    if (problem !== null) throw new InputError("bad-row", `${where}: ${problem}. Check the tabs.`);
+    if (header) yield { fields: places.map((place) => fields[place]!), where };
+    else {
+      header = fields;
       places = columns.map((column) => columnPlace(fields, column, where));
-    } else if (fields.length !== width) {
-      throw new InputError(
-        "bad-row",
-        `${where}: ${fields.length} fields, but the header has ${width}. Check the tabs.`,
-      );
-    } else yield { fields: places.map((place) => fields[place]!), where };
+    }
   }
-  if (!places) throw new InputError("bad-row", `${file}: is empty; its first line must name ${columns.join(", ")}.`);
+  if (!header) throw new InputError("bad-row", `${file}: is empty; its first line must name ${columns.join(", ")}.`);
 }
+
+/** What is wrong with the number of a row's fields; null for nothing. */
+export const widthProblem = (fields: readonly string[], header: readonly string[]): string | null =>
+  fields.length === header.length ? null : `${fields.length} fields, but the header has ${header.length}`;
 
 function columnPlace(header: readonly string[], column: string, where: string): number {
   const place = header.indexOf(column);
@@ -73,7 +75,11 @@ export function numberField(field: string | undefined, name: string, where: stri
   throw new InputError("bad-row", `${where}: the ${name} is ${JSON.stringify(field ?? "")}, but must be a number.`);
 }
 
-async function openText(file: string, { encoding = "utf8" }: TsvOptions): Promise<Readable> {
+/**
+ * Bytes of a file of text, unpacked where its name ends in `.gz`, as UTF-8.
+ * @throws InputError "file-not-found"
+ */
+export async function openText(file: string, { encoding = "utf8" }: TsvOptions = {}): Promise<Readable> {
   await checkTextFile(file);
   const steps = [...(file.endsWith(".gz") ? [createGunzip()] : []), ...(encoding === "latin1" ? [fromLatin1()] : [])];
   const source: Readable = createReadStream(file, { highWaterMark: 256 * 1024 });

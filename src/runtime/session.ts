@@ -19,6 +19,11 @@ export interface SessionOptions {
    * by default.
    */
   readonly spins?: boolean;
+  /**
+   * Whether to hold as little as possible, for runs of many tokens whose number is never the same: no copies of weights packed
+   * for the processor, and no plan of a run's memory, which for sizes that come again is held beside what there was.
+   */
+  readonly isFrugal?: boolean;
 }
 
 /** A graph that is ready to run: the only door to the runtime. */
@@ -42,10 +47,12 @@ export class Session {
         executionProviders: device === "cpu" ? ["cpu"] : [device, "cpu"],
         graphOptimizationLevel: "all",
         logSeverityLevel: 3,
+        enableMemPattern: options.isFrugal !== true,
         ...(options.threads ? { intraOpNumThreads: options.threads } : {}),
         extra: {
           session: {
             ...(folder ? { model_external_initializers_file_folder_path: folder } : {}),
+            ...(options.isFrugal ? { disable_prepacking: "1" } : {}),
             ...(options.spins === false ? { intra_op: { allow_spinning: "0" } } : {}),
           },
         },

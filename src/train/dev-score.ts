@@ -12,27 +12,35 @@ import type { FlatTensors } from "./parameters.ts";
 import type { PromptEncoder } from "./prompts.ts";
 import type { AdaptedModel } from "./training-graph.ts";
 
-const maxBatchTokens = 1024;
+/** Most tokens of one run for the score, where memory allows it. */
+export const devBatchTokens = 1024;
 
 /** Scores an adapter on the development split of STS-B while it is being trained. */
 export class DevScore {
   readonly #encoder: Encoder;
   readonly #set: StsSet;
   readonly #prompts: PromptEncoder;
+  readonly #maxBatchTokens: number;
 
-  private constructor(encoder: Encoder, set: StsSet, prompts: PromptEncoder) {
+  private constructor(encoder: Encoder, set: StsSet, prompts: PromptEncoder, maxBatchTokens: number) {
     this.#encoder = encoder;
     this.#set = set;
     this.#prompts = prompts;
+    this.#maxBatchTokens = maxBatchTokens;
   }
 
-  static async create(model: AdaptedModel, prompts: PromptEncoder, options: SessionOptions): Promise<DevScore> {
+  static async create(
+    model: AdaptedModel,
+    prompts: PromptEncoder,
+    options: SessionOptions,
+    maxBatchTokens = devBatchTokens,
+  ): Promise<DevScore> {
     const { architecture, config, checkpoint, layer, rank, alpha, targets } = model;
     const graph = buildInferenceGraph(architecture, config, checkpoint, layer, {
       lora: (inner) => new LoraInputs(inner, { rank, scale: alpha / rank, targets }).pair,
     });
     const set = await readStsSet("stsb-dev", dirname(packagedDev));
-    return new DevScore(await Encoder.create(graph, options), set, prompts);
+    return new DevScore(await Encoder.create(graph, options), set, prompts, maxBatchTokens);
   }
 
   /** @returns Spearman's correlation, in [-1, 1] */
@@ -44,7 +52,7 @@ export class DevScore {
     const ids = texts.map((text) => this.#prompts.encode(text));
     const vectors = new Map<string, Float32Array>();
     const lengths = ids.map((sequence) => sequence.length);
-    for (const batch of planBatches(lengths, { maxBatchTokens })) {
+    for (const batch of planBatches(lengths, { maxBatchTokens: this.#maxBatchTokens })) {
       const rows = await encoder.run(
         batch.map((i) => ids[i]!),
         prefix,

@@ -21,9 +21,13 @@ export interface TrainOptions {
   readonly testData: string | null;
   /** Folder for the adapter, the checkpoint and the log. */
   readonly output: string;
+  /** An HTML page that shows the run as it goes; none by default. */
+  readonly dashboard: string | null;
   /** Go on from the checkpoint in the output folder, if there is one. */
   readonly resume: boolean;
   readonly recipe: RecipeOptions;
+  /** A recipe by name, as `metaEol`; `recipe` wins over its fields. */
+  readonly recipeName: string | null;
   /** How the frozen weights are held. nf4 is QLoRA (arXiv 2305.14314). */
   readonly precision: TrainPrecision;
   readonly rank: number;
@@ -32,8 +36,8 @@ export interface TrainOptions {
   readonly targets: LoraTargets;
   readonly temperature: number;
   readonly batchSize: number;
-  /** Most tokens of one run: "batch" runs a whole batch at once and computes nothing twice. */
-  readonly microBatchTokens: number | "batch";
+  /** Most tokens of one run: "batch" runs a whole batch at once and computes nothing twice; or as many as fit in a memory. */
+  readonly microBatchTokens: number | "batch" | { readonly memoryBytes: number };
   readonly maxSentenceTokens: number;
   readonly learningRate: number;
   readonly warmupSteps: number;
@@ -55,8 +59,10 @@ export const trainDefaults = {
   excludedSources: [],
   skipsBadRows: false,
   testData: null,
+  dashboard: null,
   resume: false,
   recipe: {},
+  recipeName: null,
   precision: "float32",
   rank: 64,
   alpha: 16,

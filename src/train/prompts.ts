@@ -8,27 +8,27 @@ import type { Tokenizer } from "../text/tokenizer.ts";
 /** Token ids of texts in a recipe's template, without the tokens that all of them begin with. */
 export interface PromptEncoder {
   readonly prefix: readonly number[];
+  /** Most ids that `encode` gives. */
+  readonly maxTokens: number;
   encode(text: string): readonly number[];
 }
 
-type TrainableRecipe = Pick<Recipe, "template" | "demonstrations" | "cleanUp" | "pooling" | "tokenPrepending">;
-
-/** Training reads the last token of one prompt. */
-function trainedParts(recipe: TrainableRecipe): PromptParts {
+/** Training reads the last token of one prompt, as it is. */
+function trainedParts(recipe: Recipe): PromptParts {
   const [parts, another] = promptParts(recipe);
-  if (parts && !another && recipe.pooling === undefined && recipe.tokenPrepending === undefined) return parts;
+  const beyond = (["pooling", "tokenPrepending", "subtractTemplate", "whitening", "adapter"] as const).filter(
+    (field) => recipe[field] !== undefined && recipe[field] !== null,
+  );
+  if (parts && !another && beyond.length === 0) return parts;
   throw new InputError(
     "bad-recipe",
-    "training takes a recipe with one template, without pooling and Token Prepending. Use another one.",
+    `training takes a recipe of one template, demonstrations, clean-up and a layer, but this one has ${another ? "several templates" : beyond.join(", ")}. ` +
+      "Leave that out; what is fitted on vectors, such as whitening, is fitted on the trained model's.",
   );
 }
 
 /** @param maxSentenceTokens  longer sentences are cut to it, as in the paper's training */
-export function createPromptEncoder(
-  tokenizer: Tokenizer,
-  recipe: TrainableRecipe,
-  maxSentenceTokens: number,
-): PromptEncoder {
+export function createPromptEncoder(tokenizer: Tokenizer, recipe: Recipe, maxSentenceTokens: number): PromptEncoder {
   const parts = trainedParts(recipe);
   const shared = sharedPrefix(tokenizer, parts);
   const maxTokens = tokenizer.encode(fillParts(parts, "")).length + maxSentenceTokens;
@@ -36,6 +36,7 @@ export function createPromptEncoder(
     encodePrompt(tokenizer, parts, cleanUp(text, recipe.cleanUp), { maxTokens, truncate: true, index: 0 }).ids;
   return {
     prefix: shared,
+    maxTokens: maxTokens - shared.length,
     encode(text) {
       const ids = encode(text);
       if (startsWith(ids, shared)) return ids.slice(shared.length);

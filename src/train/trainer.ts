@@ -7,11 +7,13 @@ import { pulledFolder } from "../evaluate/data-folder.ts";
 import { readStsSet } from "../evaluate/read-sts.ts";
 import { type StsTask, stsTasks, taskTitles } from "../evaluate/tasks.ts";
 import { lockForProcess } from "../files/process-lock.ts";
-import { adapterWeightsName, writeAdapter } from "../models/adapter-file.ts";
+import { writeAdapter } from "../models/adapter-file.ts";
 import { type BatchGradients, CachedGradients, DirectGradients, type TrainingBatch } from "./batch-gradients.ts";
 import { type RunState, readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
-import { DevScore } from "./dev-score.ts";
+import { Dashboard } from "./dashboard.ts";
+import { DevScore, devBatchTokens } from "./dev-score.ts";
 import { type Example, readExamples } from "./examples.ts";
+import { MemoryPlan } from "./memory-plan.ts";
 import { AdamW, clipByGlobalNorm } from "./optimizer.ts";
 import { checkTrainOptions, fingerprint, type TrainOptions } from "./options.ts";
 import { countOverlap } from "./overlap.ts";
@@ -50,6 +52,8 @@ export interface EvaluationReport {
 export interface TrainObserver {
   readonly signal?: AbortSignal;
   readonly onWarning?: (message: string) => void;
+  /** Told how a batch will be run, once that is settled. */
+  readonly onStart?: (start: { readonly microBatchTokens: number | "batch" }) => void;
   readonly onStep?: (report: StepReport) => void;
   readonly onEvaluation?: (report: EvaluationReport) => void;
 }
@@ -76,14 +80,17 @@ export async function train(options: TrainOptions, observer: TrainObserver = {})
 }
 
 async function trainInto(options: TrainOptions, observer: TrainObserver): Promise<TrainResult> {
-  const model = await openTrainingModel(options, observer.signal);
+  const model = await openTrainingModel(options, observer);
   const examples = await readData(options, observer);
   const steps = planSteps(examples, options);
-  const engine = await createEngine(model, options);
-  const dev = await DevScore.create(model.adapted, model.devPrompts, model.session);
+  const microBatchTokens = microBatchOf(model, options, examples);
+  observer.onStart?.({ microBatchTokens });
+  const engine = await createEngine(model, options.temperature, microBatchTokens);
+  const devTokens = microBatchTokens === "batch" ? devBatchTokens : Math.min(devBatchTokens, microBatchTokens);
+  const dev = await DevScore.create(model.adapted, model.devPrompts, model.session, devTokens);
   try {
     await writeAdapterRecipe(options.output, model.recipe);
-    const run = fingerprint(options, model.identity, digest(examples));
+    const run = fingerprint({ ...options, recipe: model.asked }, model.identity, digest(examples));
     return await new Run(options, observer, model, engine, dev, run).over(steps, examples);
   } finally {
     await engine.close();
@@ -118,10 +125,29 @@ function planSteps(examples: readonly Example[], options: TrainOptions): number[
   return steps;
 }
 
-function createEngine(model: TrainingModel, options: TrainOptions): Promise<BatchGradients> {
-  const { microBatchTokens, temperature } = options;
+function createEngine(
+  model: TrainingModel,
+  temperature: number,
+  microBatchTokens: number | "batch",
+): Promise<BatchGradients> {
   if (microBatchTokens === "batch") return DirectGradients.create(model.adapted, temperature, model.session);
   return CachedGradients.create(model.adapted, temperature, model.session, microBatchTokens);
+}
+
+function microBatchOf(
+  { adapted, prompts }: TrainingModel,
+  { microBatchTokens, batchSize }: TrainOptions,
+  examples: readonly Example[],
+): number | "batch" {
+  if (typeof microBatchTokens !== "object") return microBatchTokens;
+  const texts = examples.flatMap(({ anchor, positive, hardNegative }) => [anchor, positive, hardNegative ?? ""]);
+  const plan = new MemoryPlan(adapted, {
+    batchSize,
+    maxTokens: prompts.maxTokens,
+    prefixTokens: prompts.prefix.length,
+    characters: texts.reduce((sum, text) => sum + text.length, 0),
+  });
+  return plan.microBatchTokens(microBatchTokens.memoryBytes);
 }
 
 function digest(examples: readonly Example[]): string {
@@ -163,9 +189,34 @@ class Run {
   }
 
   async over(steps: readonly (readonly number[])[], examples: readonly Example[]): Promise<TrainResult> {
-    const { evalEvery } = this.#options;
     const done = await this.#resume();
     const log = await TrainingLog.open(this.#options.output, done);
+    const dashboard = await this.#openDashboard(log);
+    try {
+      const result = await this.#go(done, steps, examples, log, dashboard);
+      await dashboard?.show(log.entries, "done");
+      return result;
+    } catch (error) {
+      await dashboard?.show(log.entries, (error as Error).message);
+      throw error;
+    }
+  }
+
+  async #openDashboard({ entries }: TrainingLog): Promise<Dashboard | null> {
+    const { dashboard: file, ...options } = this.#options;
+    if (file === null) return null;
+    const onWarning = (message: string): void => this.#observer.onWarning?.(message);
+    return Dashboard.open({ file, options, onWarning }, entries);
+  }
+
+  async #go(
+    done: number,
+    steps: readonly (readonly number[])[],
+    examples: readonly Example[],
+    log: TrainingLog,
+    dashboard: Dashboard | null,
+  ): Promise<TrainResult> {
+    const { evalEvery } = this.#options;
     for (let step = done; step < steps.length; step++) {
       if (this.#observer.signal?.aborted) {
         await this.#writeCheckpoint(step);
@@ -182,6 +233,7 @@ class Run {
       const evaluation = (step + 1) % evalEvery === 0 || isLast ? await this.#evaluate(step + 1) : null;
       if (evaluation) await log.append(evaluation);
       if (evaluation || (step + 1) % checkpointEvery === 0) await this.#writeCheckpoint(step + 1);
+      await dashboard?.show(log.entries);
     }
     return { steps: steps.length, best: this.#best! };
   }
@@ -199,7 +251,9 @@ class Run {
     const seed = (this.#options.seed * 1_000_003 + step) * 4096; // apart from those of other steps' parts
     const loss = await this.#engine.compute(batch, this.#parameters, this.#gradients, seed);
     const gradNorm = clipByGlobalNorm(this.#gradients.values, this.#options.maxGradNorm);
-    if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) throw diverged(step + 1, loss, gradNorm);
+    if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) {
+      throw diverged(this.#options.output, step + 1, loss, gradNorm, this.#best);
+    }
     const learningRate = linearSchedule(step, { ...this.#options, totalSteps });
     this.#optimizer.update(this.#parameters.values, this.#gradients.values, learningRate);
     const seconds = (performance.now() - startedAt) / 1000;
@@ -244,10 +298,11 @@ function batchOf(examples: readonly Example[], prompts: PromptEncoder): Training
   };
 }
 
-function diverged(step: number, loss: number, gradNorm: number): InputError {
+function diverged(output: string, step: number, loss: number, gradNorm: number, best: RunState["best"]): InputError {
+  const kept = best === null ? "No adapter had been scored yet" : `The adapter of step ${best.step} is kept`;
   return new InputError(
     "diverged",
-    `step ${step}: the loss is ${loss}, the gradient's norm ${gradNorm}. The last good adapter is ${adapterWeightsName} in the output folder. ` +
+    `${output}: step ${step}: the loss is ${loss}, the gradient's norm ${gradNorm}. ${kept}. ` +
       "Start again with a lower learning rate or a longer warm-up.",
   );
 }

@@ -1,15 +1,22 @@
 import { appendFile, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { replaceFile } from "../files/replace-file.ts";
+import { diskError, replaceFile } from "../files/replace-file.ts";
 
 export const logName = "log.jsonl";
 
 /** One JSON object a line for every step and every evaluation. */
 export class TrainingLog {
   readonly #file: string;
+  readonly #entries: LogEntry[];
 
-  private constructor(file: string) {
+  private constructor(file: string, entries: LogEntry[]) {
     this.#file = file;
+    this.#entries = entries;
+  }
+
+  /** Oldest first. */
+  get entries(): readonly LogEntry[] {
+    return this.#entries;
   }
 
   /** Opens the log of a run that goes on after `done` steps: lines of later ones, which will be done again, go. */
@@ -17,11 +24,16 @@ export class TrainingLog {
     const file = join(folder, logName);
     const kept = (await readLog(file)).filter(({ step }) => step <= done);
     await replaceFile(file, Buffer.from(kept.map((entry) => `${JSON.stringify(entry)}\n`).join("")));
-    return new TrainingLog(file);
+    return new TrainingLog(file, kept);
   }
 
-  async append(entry: object): Promise<void> {
-    await appendFile(this.#file, `${JSON.stringify({ time: new Date().toISOString(), ...entry })}\n`);
+  /** @throws CapacityError "disk-full" */
+  async append(entry: { readonly step: number }): Promise<void> {
+    const timed = { time: new Date().toISOString(), ...entry };
+    await appendFile(this.#file, `${JSON.stringify(timed)}\n`).catch((error: unknown) => {
+      throw diskError(error, this.#file);
+    });
+    this.#entries.push(timed);
   }
 }
 

@@ -1,11 +1,14 @@
-import { openTokenizer } from "../embed/load.ts";
+import { type LoadOptions, openTokenizer } from "../embed/load.ts";
+import { InputError } from "../errors.ts";
 import { cacheFolder } from "../files/cache-folder.ts";
+import { packagedAdapter } from "../files/known-models.ts";
 import { resolveModel } from "../files/resolve-model.ts";
 import type { AdapterConfig } from "../models/adapter-file.ts";
 import { openCheckpoint } from "../models/checkpoint.ts";
 import { findArchitecture } from "../models/registry.ts";
 import type { SessionOptions } from "../runtime/session.ts";
-import { completeRecipe } from "../text/complete-recipe.ts";
+import { completeRecipe, differingModel } from "../text/complete-recipe.ts";
+import { namedRecipe } from "../text/named-recipes.ts";
 import type { RecipeOptions } from "../text/recipe.ts";
 import type { TrainOptions } from "./options.ts";
 import { createPromptEncoder, type PromptEncoder } from "./prompts.ts";
@@ -19,17 +22,31 @@ export interface TrainingModel {
   /** Of the frozen weights. */
   readonly identity: string;
   readonly adapterConfig: AdapterConfig;
+  /** What was asked for, that of a name included. */
+  readonly asked: RecipeOptions;
   /** What the adapter is trained for, to be kept beside it. */
   readonly recipe: RecipeOptions;
   readonly session: SessionOptions;
 }
 
 /** Finds the model, fetches it if need be, and reads what training needs of it. */
-export async function openTrainingModel(options: TrainOptions, signal?: AbortSignal): Promise<TrainingModel> {
+export async function openTrainingModel(
+  options: TrainOptions,
+  { signal, onWarning }: Pick<LoadOptions, "signal" | "onWarning"> = {},
+): Promise<TrainingModel> {
   const { model, cacheDir, offline, precision, rank, alpha, dropout, targets, device, threads } = options;
   const where = cacheDir === null ? {} : { cacheDir };
   const files = await resolveModel(model, { offline, ...where, ...(signal ? { signal } : {}) });
-  const recipe = completeRecipe(options.recipe, { model: files.identity, precision });
+  const packaged = files.source === "path" ? null : packagedAdapter(model);
+  if (packaged) {
+    const advice = `Train on ${packaged.base}; the adapter starts anew.`;
+    throw new InputError("bad-option", `the model ${model} is ${packaged.base} with an adapter already. ${advice}`);
+  }
+  const named = options.recipeName === null ? {} : await namedRecipe(options.recipeName, files.identity);
+  const asked = { ...named, ...options.recipe };
+  const other = differingModel(asked, files.identity);
+  if (other !== null) onWarning?.(`the recipe is for ${other}, but the model is ${files.identity}.`);
+  const recipe = completeRecipe(asked, { model: files.identity, precision });
   const opened = await openCheckpoint(files, {
     precision,
     cacheFolder: cacheFolder(cacheDir ?? undefined),
@@ -48,8 +65,9 @@ export async function openTrainingModel(options: TrainOptions, signal?: AbortSig
     prompts,
     devPrompts: createPromptEncoder(tokenizer, recipe, config.maxPositions),
     identity: files.identity,
+    asked,
     recipe: { template: recipe.template, cleanUp: recipe.cleanUp, demonstrations: recipe.demonstrations, layer },
     adapterConfig: { rank, alpha, dropout, targets, baseModel: files.name },
-    session: { device, spins: false, ...(threads === null ? {} : { threads }) },
+    session: { device, spins: false, isFrugal: true, ...(threads === null ? {} : { threads }) },
   };
 }

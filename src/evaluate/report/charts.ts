@@ -82,6 +82,66 @@ export function differenceChart(differences: readonly Difference[], colour: stri
   return svg(left + span + 40, height, "differences", [line(x(0), 4, x(0), height - 18, "axis"), ...rows, ...axis]);
 }
 
+/** A line of a chart: points from left to right. */
+export interface ChartLine {
+  readonly points: readonly (readonly [number, number])[];
+  readonly colour: string;
+  /** Drawn thin and light, behind what sums it up. */
+  readonly isFaint?: boolean;
+  /** Goes on level to the next point, and jumps there. */
+  readonly isStepped?: boolean;
+}
+
+export interface LineChart {
+  readonly title: string;
+  readonly lines: readonly ChartLine[];
+  readonly xText: (x: number) => string;
+  readonly yText: (y: number) => string;
+}
+
+const curve = { width: 460, height: 230, left: 58, right: 14, top: 12, bottom: 26 };
+
+/** Lines over a common axis; the scales reach as far as the points do. */
+export function lineChart({ title, lines, xText, yText }: LineChart): string {
+  const { width, height, left, right, top, bottom } = curve;
+  const points = lines.flatMap((one) => one.points);
+  if (points.length === 0) return `<p class="faint">${escapeHtml(title)}: nothing yet.</p>`;
+  const xs = extent(points.map(([x]) => x));
+  const ys = extent(points.map(([, y]) => y));
+  const x = (value: number): number => left + ((value - xs.low) / xs.span) * (width - left - right);
+  const y = (value: number): number => top + ((ys.high - value) / ys.span) * (height - top - bottom);
+  const yTicks = [0, 1, 2, 3, 4].map((part) => ys.low + (part * ys.span) / 4);
+  const xTicks = [0, 0.5, 1].map((part) => xs.low + part * xs.span);
+  const anchors = ["start", "middle", "end"] as const;
+  const axes = [
+    ...yTicks.flatMap((value) => [
+      line(left, y(value), width - right, y(value), "grid"),
+      label(left - 6, y(value) + 4, yText(value), "end"),
+    ]),
+    ...xTicks.map((value, i) => label(x(value), height - 8, xText(value), anchors[i]!)),
+  ];
+  const drawn = lines.map(({ points: own, colour, isFaint, isStepped }) => {
+    const at = own.map(([a, b]) => [x(a).toFixed(1), y(b).toFixed(1)] as const);
+    const path = at.map(([a, b], i) => (i === 0 ? `M${a} ${b}` : isStepped ? `H${a}V${b}` : `L${a} ${b}`)).join("");
+    const dots =
+      own.length < 40 && !isFaint ? at.map(([a, b]) => `<circle cx="${a}" cy="${b}" r="2.5"/>`).join("") : "";
+    const stroke = isFaint ? 'stroke-width="1" stroke-opacity=".35"' : 'stroke-width="2"';
+    return `<g fill="${colour}"><path d="${path}" fill="none" stroke="${colour}" stroke-linejoin="round" ${stroke}/>${dots}</g>`;
+  });
+  return svg(width, height, escapeHtml(title), [...axes, ...drawn]);
+}
+
+/** Least and most; where they are the same, some room around them. */
+function extent(values: readonly number[]): { low: number; high: number; span: number } {
+  const [least, most] = values.reduce(
+    ([a, b], value) => [Math.min(a, value), Math.max(b, value)],
+    [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY],
+  ) as [number, number];
+  if (most > least) return { low: least, high: most, span: most - least };
+  const room = Math.abs(least) / 10 || 1;
+  return { low: least - room, high: least + room, span: 2 * room };
+}
+
 const svg = (width: number, height: number, title: string, parts: readonly string[]): string =>
   `<svg viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img"><title>${title}</title>${parts.join("")}</svg>`;
 

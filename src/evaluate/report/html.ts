@@ -2,6 +2,22 @@
 export const escapeHtml = (text: string): string =>
   text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 
+/**
+ * A page that needs nothing else.
+ * @param body  HTML
+ * @param refreshSeconds  after which the browser reads it again; never by default
+ */
+export function htmlPage(title: string, body: string, refreshSeconds?: number): string {
+  const refresh = refreshSeconds === undefined ? "" : `<meta http-equiv="refresh" content="${refreshSeconds}">`;
+  return `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">${refresh}
+<title>${escapeHtml(title)}</title><style>${styles}</style></head>
+<body>
+${body}
+</body></html>
+`;
+}
+
 /** @param rows  cells that are HTML already; the first row is the header */
 export function htmlTable(rows: readonly (readonly string[])[], className = ""): string {
   const [header = [], ...body] = rows;
@@ -14,7 +30,7 @@ export function htmlTable(rows: readonly (readonly string[])[], className = ""):
 export const runColours = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
 export const colourOf = (run: number): string => runColours[run % runColours.length]!;
 
-export const styles = `
+const styles = `
 :root { color-scheme: light dark; --ink: #1b1f24; --faint: #6b7480; --line: #d9dee4; --page: #fff; --panel: #f6f8fa; }
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e6e9ed; --faint: #9aa4af; --line: #3a424b; --page: #14181c; --panel: #1c2127; }
@@ -34,4 +50,5 @@ td { font-variant-numeric: tabular-nums; } .pairs td, .pairs th { text-align: le
 svg .axis { stroke: var(--faint); stroke-width: 1; } svg .grid { stroke: var(--line); stroke-width: 1; }
 .key { display: inline-block; width: .75rem; height: .75rem; border-radius: 50%; margin-right: .4rem; }
 details > summary { cursor: pointer; margin: .75rem 0; } nav a { margin-right: .9rem; color: inherit; }
+td.number, th.number { text-align: right; } pre { background: var(--panel); padding: .75rem; white-space: pre-wrap; overflow-wrap: anywhere; }
 code { font-size: .85em; overflow-wrap: anywhere; }`;

@@ -3,7 +3,7 @@ import { signed, stsColumns, transferColumns } from "../result-table.ts";
 import type { SavedRun, SavedSts } from "../saved-run.ts";
 import { type StsTask, taskTitles } from "../tasks.ts";
 import { differenceChart, scatterChart, subsetBars } from "./charts.ts";
-import { colourOf, escapeHtml, htmlTable, styles } from "./html.ts";
+import { colourOf, escapeHtml, htmlPage, htmlTable } from "./html.ts";
 
 /** One HTML file that needs nothing else: results, comparison with the first run, and every STS set in detail. */
 export function reportHtml(runs: readonly SavedRun[]): string {
@@ -17,13 +17,7 @@ export function reportHtml(runs: readonly SavedRun[]): string {
     ...runs.slice(1).map((run, i) => comparisonSection(runs[0]!, run, colourOf(i + 1))),
     ...tasks.map((task) => setSection(task, runs)),
   ];
-  return `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>oneword: evaluation</title><style>${styles}</style></head>
-<body>
-${parts.join("\n")}
-</body></html>
-`;
+  return htmlPage("oneword: evaluation", parts.join("\n"));
 }
 
 const named = (runs: readonly SavedRun[], run: number): string =>
