@@ -71,7 +71,7 @@ const directionsText = (directions: number | null): string =>
 function learningCurve(curve: readonly CurvePoint[], measure: string): string {
   const points = curve.map(({ seconds, score }) => [seconds, score] as const);
   const line = { points, colour: colourOf(0), isStepped: true };
-  return lineChart({ title: measure, lines: [line], xText: duration, yText: (score) => score.toFixed(1) });
+  return lineChart({ title: measure, lines: [line], xText: duration, yText: fixed });
 }
 
 const fixed = (score: number): string => score.toFixed(2);

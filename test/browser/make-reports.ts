@@ -12,6 +12,8 @@ export interface Reports {
   readonly evaluation: string;
   readonly run: string;
   readonly recipeSearch: string;
+  /** Of a run that has ended. */
+  readonly dashboard: string;
 }
 
 /** Evaluates and searches with a tiny model by the command line, as it was built. */
@@ -24,8 +26,8 @@ export async function makeReports(folder: string): Promise<Reports> {
       cwd: folder,
       env: { ...process.env, ONEWORD_CACHE: join(folder, "cache") },
     });
-  const reports = ["evaluation.html", "run.json", "recipe.html"].map((name) => join(folder, name));
-  const [evaluation, run, recipeSearch] = reports as [string, string, string];
+  const reports = ["evaluation.html", "run.json", "recipe.html", "dashboard.html"].map((name) => join(folder, name));
+  const [evaluation, run, recipeSearch, dashboard] = reports as [string, string, string, string];
   await oneword("eval", "--tasks", "stsb-dev", "--save", "first.json");
   const other = ["--template", 'Say "{text}" again:', "--name", "another template of the same tiny model"];
   await oneword(
@@ -44,7 +46,15 @@ export async function makeReports(folder: string): Promise<Reports> {
   await writeFile(join(folder, "words.tsv"), "sentence\tword\nA dog barks.\tDog\nRain falls on the old town.\tRain\n");
   const search = ["--data", "pairs.tsv", "--candidates", "words.tsv", "--depth", "1", "--output", "recipe.json"];
   await oneword("recipe", "search", ...search);
-  return { evaluation, run, recipeSearch };
+  await writeFile(join(folder, "triples.tsv"), triples());
+  const size = ["--rank", "2", "--batch-size", "4", "--warmup-steps", "1", "--max-steps", "6", "--eval-every", "3"];
+  await oneword("train", "--data", "triples.tsv", "--output", "adapter", ...size, "--dashboard", dashboard);
+  return { evaluation, run, recipeSearch, dashboard };
+}
+
+function triples(): string {
+  const rows = Array.from({ length: 30 }, (_, i) => `dog ${i} runs\tanimal ${i} moves\tcat ${i} sleeps`);
+  return `sent0\tsent1\thard_neg\n${rows.join("\n")}\n`;
 }
 
 /** Pairs that share more words the higher their score. */

@@ -25,7 +25,11 @@ describe.skipIf(browserProgram === undefined)("a page that the command line writ
     await rm(folder, { recursive: true });
   });
 
-  async function opened(name: "evaluation" | "recipeSearch", width: number, look: (page: Page) => Promise<void>) {
+  async function opened(
+    name: "evaluation" | "recipeSearch" | "dashboard",
+    width: number,
+    look: (page: Page) => Promise<void>,
+  ) {
     const { page, complaints } = await openFile(browser, reports[name], width);
     try {
       await look(page);
@@ -36,19 +40,21 @@ describe.skipIf(browserProgram === undefined)("a page that the command line writ
   }
 
   describe.each([narrow, wide])("in a window of %i pixels", (width) => {
-    test.each(["evaluation", "recipeSearch"] as const)(
-      "%s needs nothing else, fits, and has charts that can be read",
-      (name) =>
-        opened(name, width, async (page) => {
-          expect(await overflow(page)).toBe(0);
-          const charts = await chartsOf(page);
-          expect(charts.length).toBe(name === "evaluation" ? 4 : 1); // differences, two runs' pairs, subsets
-          for (const chart of charts) {
-            expect(chart.width).toBeGreaterThan(200);
-            expect(chart.height).toBeGreaterThan(30);
-            expect(chart.smallestLetters).toBeGreaterThanOrEqual(10);
-          }
-        }),
+    test.each([
+      ["evaluation", 4], // differences, two runs' pairs, subsets
+      ["recipeSearch", 1],
+      ["dashboard", 5], // loss, score, gradient, learning rate, speed
+    ] as const)("%s needs nothing else, fits, and has charts that can be read", (name, count) =>
+      opened(name, width, async (page) => {
+        expect(await overflow(page)).toBe(0);
+        const charts = await chartsOf(page);
+        expect(charts.length).toBe(count);
+        for (const chart of charts) {
+          expect(chart.width).toBeGreaterThan(200);
+          expect(chart.height).toBeGreaterThan(30);
+          expect(chart.smallestLetters).toBeGreaterThanOrEqual(10);
+        }
+      }),
     );
 
     test("the comparison of runs and the pairs that cost most can be read", () =>
@@ -101,6 +107,6 @@ describe.skipIf(browserProgram === undefined)("a page that the command line writ
         .evaluateAll((paths) => paths.map((path) => (path as SVGPathElement).getTotalLength()));
       expect(length).toBeGreaterThan(300);
       const found = await page.locator("tr", { hasText: "found" }).locator("td.number").first().textContent();
-      expect(await page.locator("svg").getAttribute("aria-label")).toContain(`to ${found}`);
+      expect(await page.locator("svg title").textContent()).toContain(`to ${found}`);
     }));
 });

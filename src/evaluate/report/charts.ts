@@ -128,7 +128,9 @@ export function lineChart({ title, lines, xText, yText }: LineChart): string {
     const stroke = isFaint ? 'stroke-width="1" stroke-opacity=".35"' : 'stroke-width="2"';
     return `<g fill="${colour}"><path d="${path}" fill="none" stroke="${colour}" stroke-linejoin="round" ${stroke}/>${dots}</g>`;
   });
-  return svg(width, height, escapeHtml(title), [...axes, ...drawn]);
+  const [first, last] = [points[0]!, lines.at(-1)!.points.at(-1) ?? points.at(-1)!];
+  const text = `${title}, ${yText(first[1])} to ${yText(last[1])}`; // for who cannot see the curve
+  return svg(width, height, escapeHtml(text), [...axes, ...drawn]);
 }
 
 /** Least and most; where they are the same, some room around them. */
