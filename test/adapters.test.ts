@@ -1,10 +1,12 @@
-import { cpSync, readFileSync } from "node:fs";
+import { cpSync, readFileSync, statSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { readAdapterRecipe } from "../src/embed/adapter-recipe.ts";
 import { load } from "../src/embed/load.ts";
 import { cosineSimilarity } from "../src/embed/pooling.ts";
+import { packagedAdapter } from "../src/files/known-models.ts";
 import { readAdapter, writeAdapter } from "../src/models/adapter-file.ts";
 
 /** Written by adapters/make.py. */
@@ -73,6 +75,22 @@ describe("int8 weights hold their adapter", () => {
     });
     await expect(model.withRecipe({})).rejects.toThrow(/the weights hold the adapter/);
   });
+});
+
+test("the adapter of the package is read: half precision, up to the layer that its recipe reads, with its model card", async () => {
+  const { base, folder: own } = packagedAdapter("smollm2-135m-nli")!;
+  const { config, pairs } = await readAdapter(own);
+  const recipe = await readAdapterRecipe(own);
+  expect([base, config.rank, recipe.layer]).toEqual(["smollm2-135m", 16, 26]);
+  const layers = new Set([...pairs.keys()].map((scope) => Number(/^layers\.(\d+)\./.exec(scope)![1])));
+  expect([...layers].sort((a, b) => a - b)).toEqual(Array.from({ length: 26 }, (_, i) => i));
+  expect(statSync(join(own, "adapter_model.safetensors")).size).toBeLessThan(12e6);
+  expect(readFileSync(join(own, "README.md"), "utf8")).toMatch(/Licence|licence/);
+});
+
+test("the recipe that was found for a model alone is refused on one with an adapter", async () => {
+  const options = { adapter: adapterOf("llama"), recipeName: "best", cacheDir: folder };
+  await expect(load(join(folder, "llama"), options)).rejects.toThrow(/best is for a model without an adapter/);
 });
 
 test("several adapters share one model, and a view chooses", async () => {

@@ -163,9 +163,17 @@ describe("embed", () => {
     ]);
     expect(out.split("\n")[0]).toBe('{"index":0,"embedding":[1,1,1],"recipe":"fake"}');
     expect(err).toMatch(/^smollm2-135m \(stored weights\) loaded in \d+\.\d s · 5 sentences · [\d,.]+ sentences\/s\n$/);
-    expect(loads[0]?.model).toBe("smollm2-135m");
+    expect(loads[0]?.model).toBe("smollm2-135m-nli");
     expect(model.closed).toBe(true);
   });
+
+  test.each([[["--layer", "3"]], [["--template", "eol"]], [["--recipe", "best"]], [["--adapter", "folder"]]])(
+    "is by the model without the package's adapter where %j asks for another recipe",
+    async (flags) => {
+      const { loads } = await oneword(["embed", "a", ...flags]);
+      expect(loads[0]?.model).toBe("smollm2-135m");
+    },
+  );
 
   test("reads stdin when there is neither text nor file", async () => {
     const { out } = await oneword(["embed", "--quiet"], { input: "\uFEFFone\r\n\r\nthree" });

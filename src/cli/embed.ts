@@ -11,7 +11,7 @@ import {
 } from "../files/vector-writer.ts";
 import type { CliContext } from "./context.ts";
 import { OutputClosed, UsageError } from "./exit-codes.ts";
-import type { ModelFlags, TextFlags } from "./flags.ts";
+import { type ModelFlags, modelForVectors, type TextFlags } from "./flags.ts";
 import { embedOptions, loadModel } from "./load-model.ts";
 import { readAhead } from "./many-texts.ts";
 import { counted, EmbedProgress } from "./progress.ts";
@@ -36,7 +36,7 @@ export async function runEmbed(texts: readonly string[], flags: EmbedFlags, cont
       );
     }
     const { areMany, texts: read } = await readAhead(source);
-    const { model, loaded } = await loadModel(flags, context, { areMany });
+    const { model, loaded } = await loadModel(flags, context, { model: modelForVectors(flags), hasManyTexts: areMany });
     try {
       await embedInto(sink, format, model, read, { flags, context, loaded });
     } finally {

@@ -8,6 +8,7 @@ import { defaultTemplate, templates } from "../text/templates.ts";
 import type { CliContext } from "./context.ts";
 import type { EvalFlags } from "./eval-flags.ts";
 import { UsageError } from "./exit-codes.ts";
+import { modelForVectors } from "./flags.ts";
 import { embedOptions, loadModel } from "./load-model.ts";
 import { manyTexts } from "./many-texts.ts";
 import { counted } from "./progress.ts";
@@ -28,7 +29,10 @@ export async function openSource(flags: EvalFlags, sets: EvaluationSets, context
     return foreign(endpointSource(flags.endpoint, options), flags);
   }
   if (flags.vectors !== undefined) return foreign(await fileSource(flags.vectors, [...new Set(textsOf(sets))]), flags);
-  const { model, loaded } = await loadModel(flags, context, { areMany: new Set(textsOf(sets)).size >= manyTexts });
+  const { model, loaded } = await loadModel(flags, context, {
+    model: modelForVectors(flags),
+    hasManyTexts: new Set(textsOf(sets)).size >= manyTexts,
+  });
   const { signal: _, ...options } = embedOptions(flags, context.signal);
   const source = { ...modelSource(model, options), name: flags.name ?? runName(model.name, model.recipe) };
   const revision = model.recipe.model.split("@")[1] ?? model.recipe.model;

@@ -6,6 +6,8 @@ import { type Precision, precisions } from "../text/recipe.ts";
 import { templates } from "../text/templates.ts";
 
 export const defaultModel = "smollm2-135m";
+/** The same with the adapter of the package: what vectors are made with where nothing else is asked for. */
+const defaultEmbedder = "smollm2-135m-nli";
 
 /** Flags that choose the model and what makes its vectors. */
 export interface ModelFlags {
@@ -24,6 +26,12 @@ export interface ModelFlags {
   readonly truncate?: boolean;
   readonly offline?: boolean;
   readonly quiet?: boolean;
+}
+
+/** The model of `embed`, `similarity` and `eval`: a recipe that is asked for is one for the model without an adapter. */
+export function modelForVectors({ recipe, template, demonstrations, layer, adapter }: ModelFlags): string {
+  const asked = [recipe, template, demonstrations, layer, adapter];
+  return asked.every((value) => value === undefined) ? defaultEmbedder : defaultModel;
 }
 
 /** Flags that say where texts come from. */
@@ -60,7 +68,7 @@ export function addRunFlags(command: Command): Command {
   return command
     .option(
       "-m, --model <model>",
-      `known name, folder, .gguf file or hub id (default: the recipe's, else ${defaultModel})`,
+      `known name, folder, .gguf file or hub id (default: the recipe's, else ${defaultModel}, or ${defaultEmbedder} where vectors are made and no recipe is asked for)`,
     )
     .addOption(
       new Option(

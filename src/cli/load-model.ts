@@ -17,24 +17,29 @@ export interface LoadedModel {
   readonly loaded: string;
 }
 
-/**
- * Loads what the flags say.
- * @param texts  whether there will be many, for which a worker on each core is worth starting
- */
+/** What a command knows of its own use of the model. */
+export interface ModelUse {
+  /** Where the flags name none. */
+  readonly model?: string;
+  /** Whether there will be many texts, for which a worker on each core is worth starting. */
+  readonly hasManyTexts?: boolean;
+}
+
+/** Loads what the flags say. */
 export async function loadModel(
   flags: ModelFlags,
   context: CliContext,
-  texts: { readonly areMany: boolean } = { areMany: false },
+  { model: fallback = defaultModel, hasManyTexts = false }: ModelUse = {},
 ): Promise<LoadedModel> {
   const { fromFile, recipeName } = await readRecipeFlag(flags.recipe);
-  const name = flags.model ?? modelNameOf(fromFile, flags.recipe) ?? defaultModel;
+  const name = flags.model ?? modelNameOf(fromFile, flags.recipe) ?? fallback;
   const downloads = downloadProgress(context, flags.quiet === true);
   const startedAt = performance.now();
   try {
     const model = await context.load(name, {
       ...loadOptions(flags, fromFile, await readShown(flags.demonstrations), context.signal, downloads.onProgress),
       ...(recipeName === null ? {} : { recipeName }),
-      ...(flags.workers === undefined && texts.areMany ? { workers: "auto" } : {}),
+      ...(flags.workers === undefined && hasManyTexts ? { workers: "auto" } : {}),
       onWarning(message) {
         if (!flags.quiet) context.stderr.write(`oneword: warning: ${message}\n`);
       },

@@ -4,7 +4,7 @@ import { checkFinite } from "../files/vector-writer.ts";
 import type { CliContext } from "./context.ts";
 import { reportTruncated } from "./embed.ts";
 import { UsageError } from "./exit-codes.ts";
-import type { ModelFlags, TextFlags } from "./flags.ts";
+import { type ModelFlags, modelForVectors, type TextFlags } from "./flags.ts";
 import { embedOptions, loadModel } from "./load-model.ts";
 import { cosineText, type EmbeddedText, type MatrixFormat, matrixText } from "./matrix.ts";
 import { EmbedProgress } from "./progress.ts";
@@ -28,7 +28,7 @@ export async function runSimilarity(
   if (texts.length === 1 && flags.file === undefined) throw tooFewTexts(1);
   const source = await planTexts(texts, flags, context);
   if (!flags.quiet) hintAtFiles(texts, context);
-  const { model, loaded } = await loadModel(flags, context);
+  const { model, loaded } = await loadModel(flags, context, { model: modelForVectors(flags) });
   try {
     const rows = await embedAll(source, model, { flags, context, loaded });
     if (rows.length < 2) throw tooFewTexts(rows.length);

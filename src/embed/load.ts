@@ -10,7 +10,7 @@ import type { Device } from "../runtime/device.ts";
 import { checkPrecision, checkStoredWeights, defaultPrecision } from "../runtime/device-precision.ts";
 import { multipliesSignedWeights } from "../runtime/int8-support.ts";
 import { completeRecipe, differingModel } from "../text/complete-recipe.ts";
-import { namedRecipe } from "../text/named-recipes.ts";
+import { bestRecipe, namedRecipe } from "../text/named-recipes.ts";
 import type { Precision, Recipe, RecipeOptions } from "../text/recipe.ts";
 import { loadTokenizer, type Tokenizer, tokenizerFromGguf } from "../text/tokenizer.ts";
 import { adapterFolder, readAdapterRecipe } from "./adapter-recipe.ts";
@@ -123,6 +123,10 @@ async function openModel(model = "smollm2-135m", options: LoadOptions = {}): Pro
     ...(onProgress ? { onProgress } : {}),
   });
   const { adapters, adapter } = await readAdapters(adapterFolder(files, options.adapter), options.adapters);
+  if (options.recipeName === bestRecipe && adapter) {
+    const advice = "Name the model without its adapter, or leave the recipe out.";
+    throw new InputError("bad-recipe", `the recipe ${bestRecipe} is for a model without an adapter. ${advice}`);
+  }
   const named = options.recipeName === undefined ? {} : await namedRecipe(options.recipeName, files.identity);
   const chosen = { ...named, ...adapter?.recipe, ...options.recipe, ...(adapter ? { adapter: adapter.identity } : {}) };
   const precision = options.precision ?? chosen.precision ?? defaultPrecision(device);
