@@ -86,7 +86,8 @@ async function trainInto(options: TrainOptions, observer: TrainObserver): Promis
   const microBatchTokens = microBatchOf(model, options, examples);
   observer.onStart?.({ microBatchTokens });
   const engine = await createEngine(model, options.temperature, microBatchTokens);
-  const devTokens = microBatchTokens === "batch" ? devBatchTokens : Math.min(devBatchTokens, microBatchTokens);
+  const isBounded = typeof options.microBatchTokens === "object" && microBatchTokens !== "batch";
+  const devTokens = isBounded ? Math.min(devBatchTokens, microBatchTokens) : devBatchTokens;
   const dev = await DevScore.create(model.adapted, model.devPrompts, model.session, devTokens);
   try {
     await writeAdapterRecipe(options.output, model.recipe);
