@@ -5,6 +5,8 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { readFloats } from "../src/files/float-tensors.ts";
+import { readSafetensors } from "../src/files/safetensors.ts";
 import { readAdapter } from "../src/models/adapter-file.ts";
 import { type TrainOptions, trainDefaults } from "../src/train/options.ts";
 import { train } from "../src/train/trainer.ts";
@@ -85,15 +87,17 @@ describe("a run", () => {
   });
 
   test("ends with a clear error when the loss is no number, and leaves no damaged adapter or checkpoint", async () => {
-    const nan = options("nan", { learningRate: 1e30, warmupSteps: 0, epochs: 1, evalEvery: 1 });
+    const nan = options("nan", { learningRate: 1e30, warmupSteps: 1, epochs: 1, evalEvery: 1 });
     await expect(train(nan)).rejects.toMatchObject({
       code: "diverged",
       message:
-        /nan: step \d+: the loss is (NaN|-?Infinity|\d).*(The adapter of step 1 is kept|No adapter).*lower learning rate/,
+        /nan: step 2: the adapted model gives no numbers\. The adapter of step 1 is kept\. .*lower learning rate/,
     });
     expect(losses(await logOf("nan")).every(Number.isFinite)).toBe(true);
     const { pairs } = await readAdapter(join(folder, "nan"));
     for (const { a, b } of pairs.values()) expect([...a.values, ...b.values].every(Number.isFinite)).toBe(true);
+    const checkpoint = await readSafetensors(join(folder, "nan", "checkpoint.safetensors"));
+    for (const entry of checkpoint.values()) expect((await readFloats(entry)).every(Number.isFinite)).toBe(true);
   });
 
   test("takes as many texts at once as a memory allows: more of it, more of them, and the same losses", async () => {
@@ -107,7 +111,7 @@ describe("a run", () => {
       });
       return tokens;
     };
-    const [small, large] = [await chosen("small", 170e6), await chosen("large", 171e6)] as [number, number];
+    const [small, large] = [await chosen("small", 182.5e6), await chosen("large", 195e6)] as [number, number];
     expect(small).toBeGreaterThan(0);
     expect(large).toBeGreaterThan(small);
     expect(await chosen("ample", 2e9)).toBe("batch");
@@ -125,7 +129,7 @@ describe("a run", () => {
     expect(await kept("recipe")).toMatchObject(recipe);
     expect((await readAdapter(join(folder, "recipe"))).pairs.size).toBe(14); // of two layers
     expect(await kept("named")).toMatchObject({ layer: 2, demonstrations: [] });
-    expect((await kept("named")).template).not.toBe((await kept("whole")).template);
+    expect((await kept("named")).template).toMatch(/^After thinking step by step/);
     expect(losses(await logOf("recipe"))).not.toEqual(losses(await logOf("named")));
   });
 
@@ -204,7 +208,7 @@ describe("a run that is killed", () => {
     expect(losses(resumed)).toEqual(losses(whole));
     const adapter = (output: string) => readFile(join(folder, output, "adapter_model.safetensors"));
     expect((await adapter("killed")).equals(await adapter("whole-again"))).toBe(true);
-  }, 120_000);
+  }, 600_000); // a machine that has other work takes minutes
 
   test.runIf(process.platform !== "win32")(
     "by a full disk keeps its checkpoint, says where, and goes on from it",

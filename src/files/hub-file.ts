@@ -104,7 +104,9 @@ async function fetchRest(
 
 /** What another request would not cure. */
 const isDiskTrouble = (error: unknown): boolean =>
-  ["ENOSPC", "EDQUOT", "EACCES", "EROFS", "EIO", "EPERM"].includes((error as NodeJS.ErrnoException).code ?? "");
+  ["disk-full", "ENOSPC", "EDQUOT", "EACCES", "EROFS", "EIO", "EPERM"].includes(
+    (error as NodeJS.ErrnoException).code ?? "",
+  );
 
 function tooLong({ repo }: Place, { path, size }: HubFile): ModelError {
   return new ModelError("checksum", `${repo}: ${path} is longer than the ${size} bytes the hub lists. Pull again.`);

@@ -55,5 +55,8 @@ test("a file is written at once, seldom while the run goes on, and at its end; a
   await rm(folder, { recursive: true });
   await dashboard.show(log, "done");
   expect(warnings).toEqual([expect.stringMatching(/no longer written: .*ENOENT/)]);
-  await expect(Dashboard.open({ file, options, onWarning: () => {} }, [])).rejects.toThrow(/ENOENT/);
+  await expect(Dashboard.open({ file, options, onWarning: () => {} }, [])).rejects.toMatchObject({
+    code: "bad-option",
+    message: /page\.html: ENOENT/,
+  });
 });

@@ -1,3 +1,4 @@
+import { InputError } from "../errors.ts";
 import { lineChart } from "../evaluate/report/charts.ts";
 import { colourOf, escapeHtml, htmlPage, htmlTable } from "../evaluate/report/html.ts";
 import { replaceFile } from "../files/replace-file.ts";
@@ -121,10 +122,14 @@ export class Dashboard {
     this.#options = options;
   }
 
-  /** @throws when the file cannot be written */
+  /** @throws InputError "bad-option" when the file cannot be written */
   static async open(options: DashboardOptions, log: readonly LogEntry[]): Promise<Dashboard> {
     const dashboard = new Dashboard(options);
-    await dashboard.#write(log, "running");
+    await dashboard.#write(log, "running").catch((cause: Error) => {
+      throw new InputError("bad-option", `the dashboard ${options.file}: ${cause.message}. Choose another place.`, {
+        cause,
+      });
+    });
     return dashboard;
   }
 

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { writeAdapterRecipe } from "../embed/adapter-recipe.ts";
-import { InputError } from "../errors.ts";
+import { InputError, ModelError } from "../errors.ts";
 import { pulledFolder } from "../evaluate/data-folder.ts";
 import { readStsSet } from "../evaluate/read-sts.ts";
 import { type StsTask, stsTasks, taskTitles } from "../evaluate/tasks.ts";
@@ -86,7 +86,8 @@ async function trainInto(options: TrainOptions, observer: TrainObserver): Promis
   const microBatchTokens = microBatchOf(model, options, examples);
   observer.onStart?.({ microBatchTokens });
   const engine = await createEngine(model, options.temperature, microBatchTokens);
-  const devTokens = microBatchTokens === "batch" ? devBatchTokens : Math.min(devBatchTokens, microBatchTokens);
+  const isBounded = typeof options.microBatchTokens === "object" && microBatchTokens !== "batch";
+  const devTokens = isBounded ? Math.min(devBatchTokens, microBatchTokens) : devBatchTokens;
   const dev = await DevScore.create(model.adapted, model.devPrompts, model.session, devTokens);
   try {
     await writeAdapterRecipe(options.output, model.recipe);
@@ -252,7 +253,7 @@ class Run {
     const loss = await this.#engine.compute(batch, this.#parameters, this.#gradients, seed);
     const gradNorm = clipByGlobalNorm(this.#gradients.values, this.#options.maxGradNorm);
     if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) {
-      throw diverged(this.#options.output, step + 1, loss, gradNorm, this.#best);
+      throw this.#diverged(step + 1, `the loss is ${loss}, the gradient's norm ${gradNorm}`);
     }
     const learningRate = linearSchedule(step, { ...this.#options, totalSteps });
     this.#optimizer.update(this.#parameters.values, this.#gradients.values, learningRate);
@@ -264,7 +265,10 @@ class Run {
 
   /** Scores, and keeps the adapter if it is the best so far. */
   async #evaluate(step: number): Promise<EvaluationReport> {
-    const devSpearman = await this.#dev.score(this.#parameters);
+    const devSpearman = await this.#dev.score(this.#parameters).catch((error: unknown) => {
+      const isOurs = error instanceof ModelError && error.code === "nan-output"; // the weights were all right before
+      throw isOurs ? this.#diverged(step, "the adapted model gives no numbers") : error;
+    });
     const isBest = this.#best === null || devSpearman > this.#best.score;
     const { output } = this.#options;
     if (isBest) {
@@ -279,6 +283,13 @@ class Run {
     const report = { step, devSpearman, isBest };
     this.#observer.onEvaluation?.(report);
     return report;
+  }
+
+  #diverged(step: number, what: string): InputError {
+    const kept =
+      this.#best === null ? "No adapter had been scored yet" : `The adapter of step ${this.#best.step} is kept`;
+    const advice = "Start again with a lower learning rate or a longer warm-up.";
+    return new InputError("diverged", `${this.#options.output}: step ${step}: ${what}. ${kept}. ${advice}`);
   }
 
   #writeCheckpoint(step: number): Promise<void> {
@@ -296,13 +307,4 @@ function batchOf(examples: readonly Example[], prompts: PromptEncoder): Training
     positives: encode(examples.map(({ positive }) => positive)),
     hardNegatives: encode(negatives),
   };
-}
-
-function diverged(output: string, step: number, loss: number, gradNorm: number, best: RunState["best"]): InputError {
-  const kept = best === null ? "No adapter had been scored yet" : `The adapter of step ${best.step} is kept`;
-  return new InputError(
-    "diverged",
-    `${output}: step ${step}: the loss is ${loss}, the gradient's norm ${gradNorm}. ${kept}. ` +
-      "Start again with a lower learning rate or a longer warm-up.",
-  );
 }
