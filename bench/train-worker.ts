@@ -14,7 +14,7 @@ interface SetUp extends Pick<TrainOptions, "model" | "precision" | "threads"> {
 
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const { triples, ...setUp } = JSON.parse((await lines.next()).value) as SetUp;
-const options: TrainOptions = { ...trainDefaults, ...setUp, data: [], output: "", dropout: 0 };
+const options: TrainOptions = { ...trainDefaults, ...setUp, data: [], output: "", dropout: 0, maxSentenceTokens: 512 };
 const { adapted, prompts, session } = await openTrainingModel(options);
 const engine: BatchGradients =
   setUp.microBatchTokens === "batch"

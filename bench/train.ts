@@ -23,6 +23,8 @@ const { values } = parseArgs({
   },
 });
 
+/** In which memory is touched for the first time. */
+const warmUpRounds = 2;
 const threads = Number(values.threads);
 const { examples } = await readExamples(values.data, { columns: trainDefaults.columns });
 const triples = examples
@@ -44,6 +46,8 @@ const peer = resolve(import.meta.dirname, "../../bench/train-peer.py");
 if (python) sides.push(new Side(python, [peer], { gguf: files.weights.file, prompts }, threads));
 
 for (const side of sides) await side.ready();
+for (let round = 0; round < warmUpRounds; round++) for (const side of sides) await side.run();
+for (const side of sides) side.measures.length = 0;
 for (let round = 0; round < Number(values.rounds); round++) for (const side of sides) await side.run();
 for (const side of sides) side.close();
 

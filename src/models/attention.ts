@@ -2,7 +2,8 @@ import { fixed, float32Constant, type Value } from "../graph/graph.ts";
 import { add, mul } from "../graph/ops/elementwise.ts";
 import { softmax } from "../graph/ops/fused.ts";
 import { matmul } from "../graph/ops/matmul.ts";
-import { concat, reshape, sizes, slice, transposeLast } from "../graph/ops/shape-ops.ts";
+import { reduceLogSumExp } from "../graph/ops/reduce.ts";
+import { concat, reshape, sizes, slice, transposeLast, unsqueeze } from "../graph/ops/shape-ops.ts";
 import type { DecoderConfig } from "./config.ts";
 import { linear } from "./linear.ts";
 import { rmsNorm } from "./norm.ts";
@@ -55,7 +56,7 @@ export function selfAttention(
   const key = context.keyGrid.toGrid(context.rotateKeys(project("k", x, numKeyValueHeads), numKeyValueHeads));
   const value = context.keyGrid.toGrid(project("v", x, numKeyValueHeads)); // [numKeyValueHeads, batch, length, headDim]
   context.present({ key, value });
-  const scores = add(scaledScores(q, key), context.mask); // [numKeyValueHeads, batch, group · queryLength, length]
+  const scores = add(scaledScores(q, key, headDim), context.mask); // [numKeyValueHeads, batch, group · queryLength, length]
   const attended = context.past
     ? attendWithPast(q, scores, value, context.past, context.queryGrid)
     : matmul(softmax(scores), value);
@@ -70,19 +71,40 @@ function normHeads(weights: Weights, x: Value, config: DecoderConfig): Value {
 }
 
 /** q kᵀ / √headDim; the runtime makes one product of it. */
-function scaledScores(q: Value, key: Value): Value {
-  const headDim = fixed(key.shape.at(-1), "headDim");
+function scaledScores(q: Value, key: Value, headDim: number): Value {
   return mul(matmul(q, transposeLast(key)), float32Constant(q.graph, [headDim ** -0.5], []));
 }
 
-/** Scores and values of the past are one product for the whole batch, so the past is never copied for a row. */
+/**
+ * Scores and values of the past are one product for the whole batch, so the past is never copied for a row. Nor are its
+ * scores, which are many after a long one: the sequence's own tokens are attended by themselves, and to the past they are one
+ * more token, the sink, whose score is the logarithm of the sum of their exponents and whose value is nothing. Its share
+ * of the softmax is theirs.
+ */
 function attendWithPast(q: Value, scores: Value, value: Value, past: KeyValues, grid: HeadGrid): Value {
-  const pastLength = past.key.shape[1]!;
-  const pastScores = grid.split(scaledScores(grid.join(q), past.key), pastLength);
-  const probabilities = softmax(concat([pastScores, scores], -1));
-  const pastEnd = sizes(past.key, 1, 2);
-  const onPast = slice(probabilities, 3, 0, pastEnd, pastLength);
-  const onOwn = slice(probabilities, 3, pastEnd, Number.MAX_SAFE_INTEGER, scores.shape[3]!);
-  const fromPast = grid.split(matmul(grid.join(onPast), past.value), value.shape[3]!);
-  return add(matmul(onOwn, value), fromPast);
+  const headDim = fixed(q.shape[3], "headDim");
+  const ownExponents = unsqueeze(reduceLogSumExp(scores, -1), 3); // [numKeyValueHeads, batch, group · queryLength, 1]
+  const sinkScores = mul(ownExponents, float32Constant(q.graph, [headDim ** 0.5], [])); // which scaledScores takes away
+  const pastScores = scaledScores(grid.join(concat([q, sinkScores], 3)), keysWithSink(past.key), headDim);
+  const probabilities = softmax(pastScores); // [numKeyValueHeads, batch · group · queryLength, past + 1]
+  const fromPast = grid.split(matmul(probabilities, concat([past.value, nothing(past.value)], 1)), headDim);
+  const ownShare = slice(probabilities, 2, sizes(past.key, 1, 2), Number.MAX_SAFE_INTEGER, 1);
+  return add(mul(matmul(softmax(scores), value), grid.split(ownShare, 1)), fromPast);
+}
+
+/** Keys [heads, past, headDim] and one more, each with one more channel: 0, and for the sink 1. */
+function keysWithSink(keys: Value): Value {
+  const [heads, , headDim] = keys.shape as readonly number[];
+  const sink = Float32Array.from({ length: heads! * (headDim! + 1) }, (_, i) =>
+    (i + 1) % (headDim! + 1) === 0 ? 1 : 0,
+  );
+  const zero = float32Constant(keys.graph, [0], []);
+  const channel = mul(slice(keys, 2, 0, 1, 1), zero); // [heads, past, 1]
+  return concat([concat([keys, channel], 2), float32Constant(keys.graph, sink, [heads!, 1, headDim! + 1])], 1);
+}
+
+/** A value of zeros, [heads, 1, headDim]. */
+function nothing({ graph, shape: [heads, , headDim] }: Value): Value {
+  const size = fixed(heads, "numKeyValueHeads") * fixed(headDim, "headDim");
+  return float32Constant(graph, new Float32Array(size), [heads as number, 1, headDim as number]);
 }
