@@ -395,6 +395,9 @@ describe("embed", () => {
     [["similarity", "a"], /one text alone/],
     [["pull"], /missing required argument 'model'/],
     [["embde"], /unknown command 'embde'/],
+    [["data", "mix", "a.tsv"], /--take is missing: a source and how many rows/],
+    [["data", "mix", "a.tsv", "--take", "a=0"], /a source and a whole number over 0, as snli-dev=1900/],
+    [["data", "mix", "a.tsv", "--take", "a=1", "--take", "a=2"], /The source a is named twice/],
   ])("%j is wrong use: exit 2, one line", async (args, message) => {
     const { exitCode, err, out, loads } = await oneword(args);
     expect([exitCode, out, loads.length]).toEqual([2, "", 0]);

@@ -2,6 +2,7 @@ import { pulledFolder } from "../evaluate/data-folder.ts";
 import { readSets, textsOf } from "../evaluate/evaluate.ts";
 import { type DataSource, pullData } from "../evaluate/pull-data.ts";
 import { parseTasks } from "../evaluate/tasks.ts";
+import { tsvLine } from "../files/tsv.ts";
 import { mixSources } from "../train/mix-sources.ts";
 import { nliTriples } from "../train/nli-triples.ts";
 import type { CliContext } from "./context.ts";
@@ -57,9 +58,9 @@ export async function runDataTriples(
   context: CliContext,
 ): Promise<void> {
   const { triples, unused } = await nliTriples(files, { premise, hypothesis, label });
-  await writeTo(context.stdout, "sent0\tsent1\thard_neg\n");
+  await writeTo(context.stdout, tsvLine(["sent0", "sent1", "hard_neg"]));
   for (const triple of triples) {
-    await writeTo(context.stdout, `${triple.premise}\t${triple.entailed}\t${triple.contradicted}\n`);
+    await writeTo(context.stdout, tsvLine([triple.premise, triple.entailed, triple.contradicted]));
   }
   if (!quiet) context.stderr.write(`${counted(triples.length, "triple")}; ${counted(unused, "row")} not used\n`);
 }
@@ -78,8 +79,8 @@ export async function runDataMix(
   if (!take?.length)
     throw new UsageError("--take is missing: a source and how many rows of it, as --take snli-dev=1900.");
   const rows = await mixSources(files, new Map(take), seed);
-  await writeTo(context.stdout, "sent0\tsent1\thard_neg\tsource\n");
+  await writeTo(context.stdout, tsvLine(["sent0", "sent1", "hard_neg", "source"]));
   for (const { anchor, positive, hardNegative, source } of rows) {
-    await writeTo(context.stdout, `${anchor}\t${positive}\t${hardNegative}\t${source}\n`);
+    await writeTo(context.stdout, tsvLine([anchor, positive, hardNegative, source]));
   }
 }

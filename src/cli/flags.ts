@@ -119,6 +119,11 @@ export function parsePositive(value: string): number {
   throw new InvalidArgumentError("It must be a whole number over 0.");
 }
 
+export function parseWhole(value: string): number {
+  if (/^\d{1,9}$/.test(value)) return Number(value);
+  throw new InvalidArgumentError("It must be a whole number from 0.");
+}
+
 export function parseLayer(value: string): number | "last" {
   if (value === "last") return value;
   if (/^\d{1,6}$/.test(value)) return Number(value);
@@ -133,6 +138,9 @@ export function parseTake(
   const [, source, count] = /^(.+)=(\d{1,9})$/.exec(value) ?? [];
   if (source === undefined || Number(count) === 0) {
     throw new InvalidArgumentError("It must be a source and a whole number over 0, as snli-dev=1900.");
+  }
+  if (previous.some(([earlier]) => earlier === source)) {
+    throw new InvalidArgumentError(`The source ${source} is named twice; give it once, with all its rows.`);
   }
   return [...previous, [source, Number(count)]];
 }

@@ -10,7 +10,15 @@ import { addEvalFlags, type EvalFlags } from "./eval-flags.ts";
 import { exitCodeHelp, exitCodes } from "./exit-codes.ts";
 import type { ExplainFlags } from "./explain.ts";
 import type { ExportFlags } from "./export.ts";
-import { addModelFlags, addTextFlags, defaultModel, parseLayer, parsePositive, parseTake } from "./flags.ts";
+import {
+  addModelFlags,
+  addTextFlags,
+  defaultModel,
+  parseLayer,
+  parsePositive,
+  parseTake,
+  parseWhole,
+} from "./flags.ts";
 import { listenForInterrupt } from "./interrupt.ts";
 import { matrixFormats } from "./matrix.ts";
 import { type ModelsFlags, runModels } from "./models.ts";
@@ -18,7 +26,7 @@ import { type PullFlags, runPull } from "./pull.ts";
 import { addRecipe } from "./recipe-program.ts";
 import { reportError } from "./report-error.ts";
 import { runSimilarity, type SimilarityFlags } from "./similarity.ts";
-import { addTrainFlags, parseWhole, type TrainFlags } from "./train-flags.ts";
+import { addTrainFlags, type TrainFlags } from "./train-flags.ts";
 
 /**
  * Runs one command line, without the program's own name in front.

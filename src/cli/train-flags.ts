@@ -3,7 +3,7 @@ import { devices } from "../runtime/device.ts";
 import { recipeNames } from "../text/named-recipes.ts";
 import { templates } from "../text/templates.ts";
 import { type TrainPrecision, trainDefaults, trainPrecisions } from "../train/options.ts";
-import { append, parseLayer, parsePositive } from "./flags.ts";
+import { append, parseLayer, parsePositive, parseWhole } from "./flags.ts";
 
 /** Flags of `oneword train`; each may stand in the --config file instead, in camelCase. */
 export interface TrainFlags {
@@ -134,9 +134,4 @@ function parseNumber(value: string): number {
   const number = Number(value);
   if (value.trim() !== "" && Number.isFinite(number) && number >= 0) return number;
   throw new InvalidArgumentError("It must be a number from 0.");
-}
-
-export function parseWhole(value: string): number {
-  if (/^\d{1,9}$/.test(value)) return Number(value);
-  throw new InvalidArgumentError("It must be a whole number from 0.");
 }

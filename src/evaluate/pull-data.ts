@@ -6,6 +6,7 @@ import { cacheFolder } from "../files/cache-folder.ts";
 import { fetchDataSet } from "../files/hub-data-set.ts";
 import type { ResolveOptions } from "../files/resolve-model.ts";
 import { readTable, type TableRow } from "../files/table.ts";
+import { tsvLine } from "../files/tsv.ts";
 import { findFolderWith, unpackTar } from "../files/unpack.ts";
 import { pulledFolder } from "./data-folder.ts";
 
@@ -75,6 +76,5 @@ function pairLine({ values: { score, sentence1, sentence2 }, where, problem }: T
   if (problem || typeof score !== "number" || typeof sentence1 !== "string" || typeof sentence2 !== "string") {
     throw new InputError("bad-row", `${where}: ${problem ?? "has no score, sentence1 and sentence2"}. Fetch it again.`);
   }
-  const flat = (text: string): string => text.replace(/[\t\r\n]+/g, " ");
-  return `${score}\t${flat(sentence1)}\t${flat(sentence2)}\n`;
+  return tsvLine([String(score), sentence1, sentence2]);
 }

@@ -58,6 +58,12 @@ export async function* readTsvColumns(
   if (!header) throw new InputError("bad-row", `${file}: is empty; its first line must name ${columns.join(", ")}.`);
 }
 
+/** A text as a field: what would end the field or the line is a space. */
+export const oneLine = (text: string): string => text.replace(/[\t\r\n]+/g, " ");
+
+/** A row, to be written. */
+export const tsvLine = (fields: readonly string[]): string => `${fields.map(oneLine).join("\t")}\n`;
+
 /** What is wrong with the number of a row's fields; null for nothing. */
 export const widthProblem = (fields: readonly string[], header: readonly string[]): string | null =>
   fields.length === header.length ? null : `${fields.length} fields, but the header has ${header.length}`;

@@ -89,6 +89,9 @@ describe("a mix of sources", () => {
     await expect(mixSources(await files(), new Map([["three", 3]]), 7)).rejects.toThrow(
       /three has 2 rows in these files, not 3/,
     );
+    await expect(mixSources(await files(), new Map([["four", 1]]), 7)).rejects.toThrow(
+      /four has 0 rows .*There are one, three, two/,
+    );
     const bare = await fileOf("bare.tsv", "sent0\tsent1\na\tb\n");
     await expect(mixSources([bare], new Map(), 7)).rejects.toThrow(
       /bare\.tsv:2: the columns are sent0, sent1; a mix needs source/,

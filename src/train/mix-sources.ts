@@ -1,5 +1,6 @@
 import { InputError } from "../errors.ts";
 import { readTable } from "../files/table.ts";
+import { oneLine } from "../files/tsv.ts";
 import { Random, shuffledIndex } from "./random.ts";
 
 export interface MixedRow {
@@ -28,6 +29,7 @@ export async function mixSources(
   seed: number,
 ): Promise<MixedRow[]> {
   const bySource = new Map<string, MixedRow[]>([...counts.keys()].map((source) => [source, []]));
+  const found = new Set<string>();
   for (const file of files) {
     for await (const { values, where, problem } of readTable(file)) {
       if (problem !== undefined) throw new InputError("bad-row", `${where}: ${problem}.`);
@@ -41,6 +43,7 @@ export async function mixSources(
         );
       }
       const [anchor = "", positive = "", hardNegative = ""] = layout.map((name) => oneLine(values[name] as string));
+      found.add(source);
       bySource.get(source)?.push({ anchor, positive, hardNegative, source });
     }
   }
@@ -49,10 +52,11 @@ export async function mixSources(
   const taken = [...counts].flatMap(([source, count]) => {
     const rows = bySource.get(source)!;
     if (rows.length >= count) return shuffled(rows).slice(0, count);
-    throw new InputError("bad-option", `the source ${source} has ${rows.length} rows in these files, not ${count}.`);
+    const advice = rows.length > 0 ? "Take fewer." : `There are ${[...found].sort().join(", ")}.`;
+    throw new InputError(
+      "bad-option",
+      `the source ${source} has ${rows.length} rows in these files, not ${count}. ${advice}`,
+    );
   });
   return shuffled(taken);
 }
-
-/** A text as a field of a tab-separated file. */
-const oneLine = (text: string): string => text.replace(/[\t\r\n]+/g, " ");
