@@ -26,11 +26,19 @@ export async function readAhead(source: AsyncIterable<string>): Promise<ReadAhea
     return next;
   };
   const areMany = (): boolean => ahead.length >= manyTexts || characters >= manyCharacters;
-  const patience = AbortSignal.timeout(patienceMs);
-  const isOver = new Promise<null>((resolve) => patience.addEventListener("abort", () => resolve(null)));
-  while (!areMany() && !patience.aborted) {
+  let isOver = false;
+  let wake = (): void => {};
+  const patience = setTimeout(() => {
+    isOver = true;
+    wake();
+  }, patienceMs);
+  while (!areMany() && !isOver) {
     const next = read();
-    const first = await Promise.race([next, isOver]).catch(() => null); // an error stays in `next`
+    // Not Promise.race: a promise that outlives all texts would hold something for each. An error stays in `next`.
+    const first = await new Promise<IteratorResult<string> | null>((resolve) => {
+      wake = () => resolve(null);
+      next.then(resolve, wake);
+    });
     if (!first || first.done) {
       waiting = next;
       break;
@@ -38,6 +46,7 @@ export async function readAhead(source: AsyncIterable<string>): Promise<ReadAhea
     ahead.push(first.value);
     characters += first.value.length;
   }
+  clearTimeout(patience);
   waiting?.catch(() => {}); // until its turn comes
   async function* texts(): AsyncGenerator<string, void, undefined> {
     try {
