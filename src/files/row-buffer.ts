@@ -1,6 +1,6 @@
 /** Where bytes go: a file, a pipe. */
 export interface ByteSink {
-  /** Resolves when more may follow; `bytes` belong to the sink from then on. */
+  /** Resolves when it has taken `bytes`, which are the caller's again, and more may follow. */
   write(bytes: Uint8Array): Promise<void>;
   /** Overwrites bytes already written; only where one can seek. */
   patch?(bytes: Uint8Array, offset: number): Promise<void>;
@@ -24,12 +24,14 @@ const chunkBytes = 256 * 1024;
 
 /**
  * Collects whole rows into chunks for a sink. A chunk goes out when it is full, or as soon as the event loop turns
- * and the sink is idle, so that a reader at the other end of a pipe need not wait. At most two chunks are held.
+ * and the sink is idle, so that a reader at the other end of a pipe need not wait. Two chunks take turns.
  */
 export class RowBuffer {
   readonly #sink: ByteSink;
   readonly #maxRowBytes: number;
   #chunk: Buffer;
+  /** What the sink writes, or has written. */
+  #other: Buffer;
   #used = 0;
   #writing: Promise<void> | undefined;
   #failure: { readonly error: unknown } | undefined;
@@ -39,6 +41,7 @@ export class RowBuffer {
     this.#sink = sink;
     this.#maxRowBytes = maxRowBytes;
     this.#chunk = this.#newChunk();
+    this.#other = this.#newChunk();
   }
 
   /** @param encode  writes one row at an offset and returns the offset behind it */
@@ -63,11 +66,10 @@ export class RowBuffer {
   #startWrite(): void {
     if (this.#used === 0 || this.#failure) return;
     const rows = this.#chunk.subarray(0, this.#used);
-    const mostlyFull = this.#used > this.#chunk.length / 2;
-    if (mostlyFull) this.#chunk = this.#newChunk();
+    [this.#chunk, this.#other] = [this.#other, this.#chunk];
     this.#used = 0;
     this.#writing = this.#sink
-      .write(mostlyFull ? rows : Buffer.from(rows))
+      .write(rows)
       .catch((error: unknown) => {
         this.#failure = { error };
       })
