@@ -19,13 +19,18 @@ const { values } = parseArgs({
     model: { type: "string", default: "smollm2-135m" },
     precision: { type: "string", default: "stored" },
     threads: { type: "string" },
+    workers: { type: "string", default: "1" },
     journal: { type: "string", default: "build/recipe-search.journal.jsonl" },
     candidates: { type: "string", default: resolve(data, "demonstrations.tsv") },
   },
 });
 
 const threads = values.threads === undefined ? {} : { threads: Number(values.threads) };
-const model = await load(values.model, { precision: values.precision as Precision, ...threads });
+const model = await load(values.model, {
+  precision: values.precision as Precision,
+  workers: Number(values.workers),
+  ...threads,
+});
 const labelled = await readLabelled(resolve(data, "stsb-dev.tsv"));
 const demonstrations = await readDemonstrations(values.candidates);
 const setting = { layer: model.numLayers, directions: null };

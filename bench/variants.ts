@@ -19,6 +19,7 @@ const { values } = parseArgs({
     model: { type: "string", default: "smollm2-135m" },
     precision: { type: "string", default: "float32" },
     threads: { type: "string" },
+    workers: { type: "string", default: "1" },
     data: { type: "string", default: resolve(import.meta.dirname, "../../../shared/data") },
     recipes: { type: "string", default: recipeNames.join(",") },
     tasks: { type: "string", default: "all" },
@@ -30,7 +31,11 @@ const tasks: StsTask[] = ["stsb-dev", ...(values.tasks === "dev" ? [] : tests)];
 const sts = await Promise.all(tasks.map((task) => readStsSet(task, values.data)));
 const sentences = [...new Set(sts[0]!.subsets[0]!.pairs.flatMap((pair) => [pair.sentence1, pair.sentence2]))];
 const threads = values.threads === undefined ? {} : { threads: Number(values.threads) };
-const model = await load(values.model, { precision: values.precision as Precision, ...threads });
+const model = await load(values.model, {
+  precision: values.precision as Precision,
+  workers: Number(values.workers),
+  ...threads,
+});
 
 async function secondsOf(recipe: Awaited<ReturnType<typeof namedRecipe>>): Promise<number> {
   await using view = await model.withRecipe(recipe);

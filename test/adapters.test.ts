@@ -8,6 +8,7 @@ import { load } from "../src/embed/load.ts";
 import { cosineSimilarity } from "../src/embed/pooling.ts";
 import { packagedAdapter } from "../src/files/known-models.ts";
 import { readAdapter, writeAdapter } from "../src/models/adapter-file.ts";
+import { templates } from "../src/text/templates.ts";
 
 /** Written by adapters/make.py. */
 interface Expected {
@@ -117,6 +118,9 @@ test("the recipe beside an adapter is the default, and what is asked for wins ov
     cacheDir: folder,
   });
   expect(other.recipe.layer).toBe(1);
+  const names = { adapter: withRecipe, recipeName: "pretendedCot", cacheDir: folder };
+  await using named = await load(join(folder, "llama"), names);
+  expect(named.recipe).toMatchObject({ layer: 2, template: templates.pretendedCot });
 });
 
 describe("an adapter that cannot be used is refused with what is wrong", () => {

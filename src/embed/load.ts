@@ -33,7 +33,7 @@ export interface LoadProgress {
 export interface LoadOptions {
   /** Template, demonstrations, clean-up, layer, normalisation …: what is left out is the default recipe's. */
   readonly recipe?: RecipeOptions;
-  /** A recipe by name, such as `best` or `metaEol`; `recipe` wins over its fields. */
+  /** A recipe by name, such as `best` or `metaEol`; it wins over the adapter's own, and `recipe` over its fields. */
   readonly recipeName?: string;
   /** Told what is not an error but may surprise: a recipe that was made for another model. */
   readonly onWarning?: (message: string) => void;
@@ -128,7 +128,7 @@ async function openModel(model = "smollm2-135m", options: LoadOptions = {}): Pro
     throw new InputError("bad-recipe", `the recipe ${bestRecipe} is for a model without an adapter. ${advice}`);
   }
   const named = options.recipeName === undefined ? {} : await namedRecipe(options.recipeName, files.identity);
-  const chosen = { ...named, ...adapter?.recipe, ...options.recipe, ...(adapter ? { adapter: adapter.identity } : {}) };
+  const chosen = { ...adapter?.recipe, ...named, ...options.recipe, ...(adapter ? { adapter: adapter.identity } : {}) };
   const precision = options.precision ?? chosen.precision ?? defaultPrecision(device);
   checkPrecision(precision, device);
   if (precision === "int8" && (options.adapters?.length ?? 0) > 0) {
