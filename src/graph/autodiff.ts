@@ -2,6 +2,7 @@ import { InternalError } from "../errors.ts";
 import { float32Constant, type Value } from "./graph.ts";
 import { add, isFloat } from "./ops/elementwise.ts";
 import { sumToShape } from "./ops/reduce.ts";
+import { Recomputation } from "./recompute.ts";
 
 /** A value, and the gradient of the loss by it. */
 export interface Seed {
@@ -14,8 +15,8 @@ export const lossSeed = (loss: Value): Seed => ({ value: loss, grad: float32Cons
 
 /**
  * Adds to the graph the gradients of the loss by `parameters`: reverse-mode differentiation from the seeds back.
- * Every operator's rule says the gradient by its inputs; a broadcast is undone here, never in a rule. Gradients by what no
- * parameter flows into, such as frozen weights, are nodes that nobody reads: `prune` takes them away.
+ * Every operator's rule says the gradient by its inputs; a broadcast is undone here, never in a rule. What is cheap is computed
+ * again for a rule, see Recomputation. Gradients by what no parameter flows into, such as frozen weights, are nodes that nobody reads: `prune` takes them away.
  * @returns one gradient for each parameter, of its shape
  * @throws InternalError "graph" where the way from a parameter to the loss leads through an operator that is not
  *   differentiable, and for a parameter that the loss does not depend on
@@ -30,6 +31,7 @@ export function differentiate(seeds: readonly Seed[], parameters: readonly Value
     for (const output of outputs) if (isFloat(output.type)) active.add(output);
   }
   const grads = new Map<Value, Value>();
+  const recomputation = new Recomputation(nodes);
   const accumulate = (value: Value, grad: Value): void => {
     const fitting = sumToShape(grad, value.shape);
     const known = grads.get(value);
@@ -41,7 +43,14 @@ export function differentiate(seeds: readonly Seed[], parameters: readonly Value
     const outputGrad = grads.get(output);
     if (!outputGrad || !active.has(output)) continue;
     if (!gradient) throw new InternalError("graph", `${type} is not differentiable, but a parameter flows through it.`);
-    gradient({ inputs, output, outputGrad, attributes }).forEach((grad, i) => {
+    const again = <T extends Value | null>(value: T) => value && recomputation.again(value, outputGrad);
+    const application = {
+      inputs: inputs.map(again),
+      output: recomputation.again(output, outputGrad),
+      outputGrad,
+      attributes,
+    };
+    gradient(application).forEach((grad, i) => {
       const input = inputs[i];
       if (grad && input && active.has(input)) accumulate(input, grad);
     });

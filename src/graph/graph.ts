@@ -22,6 +22,8 @@ export interface Node {
   readonly attributes: Readonly<Record<string, Attribute>>;
   /** Null where the operator is not differentiable on purpose. */
   readonly gradient: Gradient | null;
+  /** Whether the way back computes it again, rather than hold its output. */
+  readonly isRecomputed: boolean;
 }
 
 /** One application of an operator, and the gradient of the loss by its output. */
@@ -58,6 +60,7 @@ export interface AddOptions {
   readonly domain?: string;
   readonly names?: readonly string[];
   readonly gradient?: Gradient | null;
+  readonly isRecomputed?: boolean;
 }
 
 /** A symbolic graph under construction: nodes in the order they were added, which is an order they can run in. */
@@ -99,14 +102,14 @@ export class Graph {
     inputs: readonly (Value | null)[],
     outputs: readonly OutputType[],
     attributes: Readonly<Record<string, Attribute>> = {},
-    { domain = "", names = [], gradient = null }: AddOptions = {},
+    { domain = "", names = [], gradient = null, isRecomputed = false }: AddOptions = {},
   ): Value[] {
     const foreign = inputs.find((input) => input && input.graph !== this);
     if (foreign) throw new InternalError("graph", `${type}: input "${foreign.name}" belongs to another graph.`);
     const values = outputs.map(
       (output, i): Value => ({ graph: this, name: names[i] ?? `v${this.#nextName++}`, ...output }),
     );
-    this.nodes.push({ type, domain, inputs, outputs: values, attributes, gradient });
+    this.nodes.push({ type, domain, inputs, outputs: values, attributes, gradient, isRecomputed });
     return values;
   }
 }

@@ -1,7 +1,7 @@
 import type { Graph, Value } from "../graph/graph.ts";
 import { fixed, int64Constant } from "../graph/graph.ts";
 import { add, mod, mul } from "../graph/ops/elementwise.ts";
-import { gather, range, sizes } from "../graph/ops/shape-ops.ts";
+import { constantRows, range, sizes } from "../graph/ops/shape-ops.ts";
 import { Tensor } from "../runtime/session.ts";
 import { Random } from "./random.ts";
 
@@ -35,7 +35,7 @@ export class Dropout {
     this.#starts.set(scope, start);
     const tokens = range(sizes(x, 0, 1), x.shape[0]!);
     const rows = mod(add(tokens, int64Constant(this.#graph, [start])), int64Constant(this.#graph, [maskRows]));
-    return mul(x, gather(bank, rows));
+    return mul(x, constantRows(bank, rows));
   };
 
   get widths(): readonly number[] {

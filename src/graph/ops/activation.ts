@@ -14,6 +14,7 @@ export const relu = (x: Value): Value => single(reluOp([x]));
 const sigmoidOp = defineOp("Sigmoid", {
   infer: sameAsFirst,
   gradient: ({ output: y, outputGrad: dy }) => [mul(dy, mul(y, sub(scalar(y, 1), y)))],
+  isRecomputed: true,
 });
 /** 1 / (1 + e^−x). ONNX Sigmoid-13. */
 export const sigmoid = (x: Value): Value => single(sigmoidOp([x]));
@@ -41,6 +42,7 @@ const geluOp = defineOp("Gelu", {
     const x = required(inputs, 0);
     return [mul(dy, attributes.approximate === "tanh" ? geluTanhSlope(x) : geluSlope(x))];
   },
+  isRecomputed: true,
 });
 /** x Φ(x) with Φ by erf. ONNX Gelu-20. */
 export const gelu = (x: Value): Value => single(geluOp([x]));

@@ -47,10 +47,10 @@ const subOp = defineOp(
 /** a − b. ONNX Sub-14. */
 export const sub = (a: Value, b: Value): Value => single(subOp([a, b]));
 
-const mulOp = defineOp(
-  "Mul",
-  binary((a, b, dy) => [mul(dy, b), mul(dy, a)]),
-);
+const mulOp = defineOp("Mul", {
+  ...binary((a, b, dy) => [mul(dy, b), mul(dy, a)]),
+  isRecomputed: true,
+});
 /** a ⊙ b. ONNX Mul-14. */
 export const mul = (a: Value, b: Value): Value => single(mulOp([a, b]));
 

@@ -34,6 +34,7 @@ const layerNormOp = defineOp("LayerNormalization", {
     const dx = mul(scale, sub(sub(g, rowMean(g)), mul(unit, rowMean(mul(g, unit)))));
     return [dx, mul(dy, unit), dy];
   },
+  isRecomputed: true,
 });
 /**
  * x̂ ⊙ weight + bias with x̂ = (x − mean) / √(variance + ε) =: (x − mean) r over the last dimension;  with g = dy ⊙ weight:
@@ -51,6 +52,7 @@ const rmsNormOp = defineOp("RMSNormalization", {
     const slope = mul(mul(scale, mul(scale, scale)), rowMean(mul(g, x)));
     return [sub(mul(g, scale), mul(x, slope)), mul(dy, mul(x, scale))];
   },
+  isRecomputed: true,
 });
 /**
  * x r ⊙ weight with r = 1 / √(mean(x²) + ε) over the last dimension;  with g = dy ⊙ weight:

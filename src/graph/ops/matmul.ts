@@ -16,6 +16,7 @@ const matmulOp = defineOp("MatMul", {
     const [a, b] = [required(inputs, 0), required(inputs, 1)];
     return [matmul(dy, transposeLast(b)), matmul(transposeLast(a), dy)];
   },
+  isRecomputed: true,
 });
 
 /** a b over the last two dimensions; the ones before broadcast;  da = dy bᵀ, db = aᵀ dy. ONNX MatMul-13. */

@@ -11,6 +11,8 @@ export interface OpRule {
   infer(inputs: readonly (Value | null)[], attributes: Attributes): readonly OutputType[];
   /** Null says "not differentiable" on purpose. */
   readonly gradient: Gradient | null;
+  /** Cheap next to the memory of its output: the way back computes it again. See recompute.ts. */
+  readonly isRecomputed?: boolean;
 }
 
 export type Op = (inputs: readonly (Value | null)[], attributes?: Attributes) => Value[];
@@ -20,8 +22,8 @@ export function defineOp(type: string, rule: OpRule): Op {
   return (inputs, attributes = {}) => {
     const graph = inputs.find((input) => input !== null)?.graph;
     if (!graph) throw new InternalError("graph", `${type} has no input.`);
-    const options = { gradient: rule.gradient, ...(rule.domain ? { domain: rule.domain } : {}) };
-    return graph.add(type, inputs, rule.infer(inputs, attributes), attributes, options);
+    const { gradient, isRecomputed = false, domain = "" } = rule;
+    return graph.add(type, inputs, rule.infer(inputs, attributes), attributes, { gradient, isRecomputed, domain });
   };
 }
 

@@ -3,7 +3,7 @@ import { int64Constant, type Value } from "../graph.ts";
 import { normalizeAxis, type Shape } from "../shape.ts";
 import { exp, mul, sub } from "./elementwise.ts";
 import { defineOp, type OpRule, required, single } from "./op.ts";
-import { expandTo, sizes, unsqueeze } from "./shape-ops.ts";
+import { expandTo, shapeOf, unsqueeze } from "./shape-ops.ts";
 
 export interface ReduceOptions {
   /** The dimension stays, with size 1. */
@@ -20,7 +20,7 @@ const reduced =
 /** Repeats a reduced value along the dimension that was reduced. */
 function spread(value: Value, x: Value, at: number, keepDims: boolean): Value {
   const kept = keepDims ? value : unsqueeze(value, at);
-  return expandTo(kept, sizes(x, 0, x.shape.length), x.shape);
+  return expandTo(kept, shapeOf(x), x.shape);
 }
 
 /** Σ x along `axis`, which disappears;  dx = dy. ONNX ReduceSum-13. */

@@ -1,7 +1,7 @@
 import { InternalError } from "../../errors.ts";
-import { float32Constant, int64Constant, type Value } from "../graph.ts";
+import { float32Constant, type Graph, int64Constant, type Value } from "../graph.ts";
 import { type Dim, normalizeAxis, product, type Shape, withDim } from "../shape.ts";
-import { add, sub } from "./elementwise.ts";
+import { add, mul, sub } from "./elementwise.ts";
 import { defineOp, type Op, type OpRule, required, sameAsFirst, single } from "./op.ts";
 
 const gatherShape: OpRule["infer"] = (inputs) => {
@@ -31,9 +31,15 @@ export function gatherWith(data: Value, indices: Value, back: (grad: Value) => V
   return single(rule([data, indices], { axis: 0 }));
 }
 
+const constantRowsOp = defineOp("Gather", { infer: gatherShape, gradient: null, isRecomputed: true });
+
+/** Rows data[indices] of a table that nothing flows back into. */
+export const constantRows = (data: Value, indices: Value): Value =>
+  single(constantRowsOp([data, indices], { axis: 0 }));
+
 /** Zeros like `data` with `updates` added to the rows `indices`. ONNX ScatterND-18. */
 function scatterAdd(data: Value, indices: Value, updates: Value): Value {
-  const zeros = expandTo(float32Constant(data.graph, [0], []), sizes(data, 0, data.shape.length), data.shape);
+  const zeros = expandTo(float32Constant(data.graph, [0], []), shapeOf(data), data.shape);
   const rule = defineOp("ScatterND", { infer: sameAsFirst, gradient: null });
   return single(rule([zeros, unsqueeze(indices, indices.shape.length), updates], { reduction: "add" }));
 }
@@ -55,14 +61,18 @@ export function reshapeTo(x: Value, target: Value, shape: Shape): Value {
   return single(reshapeOp(shape)([x, target], { allowzero: 1 }));
 }
 
+/** The same shape once more; `zeros` is int64 [rank] of 0, each of which says "as it is". */
+export const reshapeAsIs = (x: Value, zeros: Value): Value => single(reshapeOp(x.shape)([x, zeros]));
+
 const reshapeOp = (shape: Shape): Op =>
   defineOp("Reshape", {
     infer: (inputs) => [{ type: required(inputs, 0).type, shape }],
     gradient: ({ inputs, outputGrad }) => [reshapeLike(outputGrad, required(inputs, 0)), null],
+    isRecomputed: true,
   });
 
 /** `x` in the shape of `like`, which has as many elements. */
-const reshapeLike = (x: Value, like: Value): Value => reshapeTo(x, sizes(like, 0, like.shape.length), like.shape);
+const reshapeLike = (x: Value, like: Value): Value => reshapeTo(x, shapeOf(like), like.shape);
 
 const transposeOp = defineOp("Transpose", {
   infer: (inputs, { perm }) => {
@@ -78,6 +88,7 @@ const transposeOp = defineOp("Transpose", {
       ),
     ];
   },
+  isRecomputed: true,
 });
 
 /** Dimensions in the order `perm`;  the gradient's go back. ONNX Transpose-21. */
@@ -101,6 +112,7 @@ export function concat(values: readonly Value[], axis: number): Value {
       return [{ type: parts[0]!.type, shape: withDim(parts[0]!.shape, axis, dim) }];
     },
     gradient: ({ inputs, outputGrad }) => cut(outputGrad, inputs as readonly Value[], axis),
+    isRecomputed: true,
   });
   return single(rule(values, { axis }));
 }
@@ -110,7 +122,7 @@ function cut(x: Value, parts: readonly Value[], axis: number): Value[] {
   let start = int64Constant(x.graph, [0]);
   return parts.map((part) => {
     const at = normalizeAxis(axis, part.shape.length);
-    const end = add(start, sizes(part, at, at + 1));
+    const end = add(start, sizeOf(part, at));
     const piece = slice(x, axis, start, end, part.shape[at]!);
     start = end;
     return piece;
@@ -137,7 +149,7 @@ export function slice(x: Value, axis: number, start: number | Value, end: number
 /** Zeros before and behind `part`, so that it lies at `start` in the size of `whole`. ONNX Pad-23. */
 function padBack(part: Value, whole: Value, start: Value, axis: number): Value {
   const at = normalizeAxis(axis, whole.shape.length);
-  const behind = sub(sub(sizes(whole, at, at + 1), sizes(part, at, at + 1)), start);
+  const behind = sub(sub(sizeOf(whole, at), sizeOf(part, at)), start);
   const rule = defineOp("Pad", { infer: () => [{ type: part.type, shape: whole.shape }], gradient: null });
   const pads = concat([start, behind], 0); // [before, behind] of the one axis
   return single(rule([part, pads, null, int64Constant(part.graph, [at])], { mode: "constant" }));
@@ -147,6 +159,47 @@ function padBack(part: Value, whole: Value, start: Value, axis: number): Value {
 export function sizes(x: Value, start: number, end: number): Value {
   const rule = defineOp("Shape", { infer: () => [{ type: "int64", shape: [end - start] }], gradient: null });
   return single(rule([x], { start, end }));
+}
+
+/**
+ * The shape of `x`, int64 [rank], from the graph's inputs where they have its dimensions: `x` itself would be held until it is
+ * asked how large it is, which on the way back is long after it was made.
+ */
+export const shapeOf = (x: Value): Value =>
+  x.shape.length === 1
+    ? sizeOf(x, 0)
+    : concat(
+        x.shape.map((_, axis) => sizeOf(x, axis)),
+        0,
+      );
+
+/** Size of dimension `axis`, int64 [1], as shapeOf has it. */
+function sizeOf(x: Value, axis: number): Value {
+  const dim = x.shape[axis]!;
+  if (typeof dim === "number") return int64Constant(x.graph, [dim]);
+  const known = knownSizes.get(x.graph) ?? new Map<string, Value>();
+  knownSizes.set(x.graph, known);
+  const size = known.get(dim) ?? fromInputs(x.graph, dim) ?? sizes(x, axis, axis + 1);
+  known.set(dim, size);
+  return size;
+}
+const knownSizes = new WeakMap<Graph, Map<string, Value>>();
+
+/** A product of sums of numbers and symbols, such as `3*batch*prefix+length`, or null where no input has one of the symbols. */
+function fromInputs(graph: Graph, dim: string): Value | null {
+  const combined = (
+    parts: readonly string[],
+    sizeOfPart: (part: string) => Value | null,
+    join: typeof add,
+  ): Value | null => parts.map(sizeOfPart).reduce((all, next) => all && next && join(all, next));
+  const term = (name: string): Value | null => {
+    if (/^\d+$/.test(name)) return int64Constant(graph, [Number(name)]);
+    const input = graph.inputs.find(({ shape }) => shape.includes(name));
+    const axis = input?.shape.indexOf(name) ?? 0;
+    return input ? sizes(input, axis, axis + 1) : null;
+  };
+  const sum = (factor: string): Value | null => combined(factor.split("+"), term, add);
+  return combined(dim.split("*"), sum, mul);
 }
 
 /** A new dimension of size 1 at `axis`. ONNX Unsqueeze-21. */

@@ -43,5 +43,6 @@ function withSum(type: string, add: Node, norm: Node): Node {
     outputs: [norm.outputs[0]!, absent, absent, sum],
     attributes: { epsilon: norm.attributes.epsilon! },
     gradient: null,
+    isRecomputed: false,
   };
 }
