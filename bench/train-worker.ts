@@ -26,8 +26,13 @@ const optimizer = new AdamW(parameters.values.length);
 const column = (i: 0 | 1 | 2) => triples.map((triple) => prompts.encode(triple[i]));
 const answer = (value: unknown): boolean => process.stdout.write(`${JSON.stringify(value)}\n`);
 
-const name = `oneword ${setUp.precision}, ${setUp.microBatchTokens === "batch" ? "one run" : "cached"}`;
+const name = `oneword ${setUp.precision}, ${setUp.microBatchTokens === "batch" ? "one run" : `${setUp.microBatchTokens} tokens a run`}`;
 answer({ name, residentBytes: residentBytes() });
+let peakBytes = 0;
+const watch = (): void => {
+  peakBytes = Math.max(peakBytes, residentBytes());
+};
+setInterval(watch, 100).unref();
 while (!(await lines.next()).done) {
   const start = performance.now();
   const batch = { prefix: prompts.prefix, anchors: column(0), positives: column(1), hardNegatives: column(2) };
@@ -35,7 +40,7 @@ while (!(await lines.next()).done) {
   clipByGlobalNorm(gradients.values, options.maxGradNorm);
   optimizer.update(parameters.values, gradients.values, 1e-9); // the same loss again
   const seconds = (performance.now() - start) / 1000;
-  const peakBytes = process.resourceUsage().maxRSS * 1024;
+  watch();
   answer({ seconds, peakBytes, residentBytes: residentBytes(), first: [], loss });
 }
 await engine.close();

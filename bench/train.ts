@@ -11,7 +11,8 @@ import { median, Side } from "./side.ts";
 
 /**
  * Triples per second and peak memory of a training step, LoRA of rank 64 on all linear weights, beside PyTorch + PEFT when
- * ONEWORD_PEER_PYTHON names a Python that has them. The sides take turns within each round.
+ * ONEWORD_PEER_PYTHON names a Python that has them. The sides take turns within each round. Peaks are of resident pages; ours are
+ * looked at ten times a second and count what two sessions map from one file once.
  */
 const { values } = parseArgs({
   options: {
@@ -39,7 +40,8 @@ const worker = resolve(import.meta.dirname, "train-worker.js");
 const base = { model: values.model, threads, triples };
 const sides = [
   new Side(process.execPath, [worker], { ...base, precision: "float32", microBatchTokens: "batch" }, threads),
-  new Side(process.execPath, [worker], { ...base, precision: "nf4", microBatchTokens: 1024 }, threads),
+  new Side(process.execPath, [worker], { ...base, precision: "float32", microBatchTokens: 256 }, threads),
+  new Side(process.execPath, [worker], { ...base, precision: "nf4", microBatchTokens: 256 }, threads),
 ];
 const python = process.env.ONEWORD_PEER_PYTHON;
 const peer = resolve(import.meta.dirname, "../../bench/train-peer.py");

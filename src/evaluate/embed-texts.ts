@@ -3,7 +3,7 @@ import type { EmbeddingCache } from "./embedding-cache.ts";
 import type { VectorSource } from "./vector-source.ts";
 
 /** Characters of one call to a source: a few runs of the model, so that progress shows and a stop loses little. */
-const chunkCharacters = 8192;
+const chunkCharacters = 16_384;
 
 export interface EmbedProgress {
   readonly doneTexts: number;

@@ -27,7 +27,7 @@ export async function evaluateTransfer(
   const startedAt = performance.now();
   const splits = [set.train, set.dev ?? [], set.test ?? []].map(sortedLikeSentEval);
   const examples = splits.flat();
-  const data = classifierData(examples, set.classes.length, vectorOf);
+  const data = classifierData(examples, set.classes.length, inUnits(set.train, vectorOf));
   const [trainEnd, devEnd] = [splits[0]!.length, splits[0]!.length + splits[1]!.length];
   const all = Int32Array.from(examples, (_, row) => row);
   const predictions = await testClassifier(
@@ -60,6 +60,21 @@ export function sortedLikeSentEval(examples: readonly Example[]): Example[] {
     const differs = x.findIndex((value, i) => value !== y[i]);
     return differs < 0 ? 0 : x[differs]! - y[differs]!;
   });
+}
+
+/**
+ * Vectors in units of the root mean square of the training examples' components. Adam's steps have one size for any vectors, and
+ * SentEval's, near 1, fit it; hidden states of decoders may be a hundred times as large, their products ten thousand times.
+ */
+export function inUnits(training: readonly Example[], vectorOf: VectorOf): VectorOf {
+  let [squares, components] = [0, 0];
+  for (const text of new Set(training.flatMap(({ sentences }) => sentences))) {
+    const vector = vectorOf(text);
+    for (const value of vector) squares += value * value;
+    components += vector.length;
+  }
+  const unit = Math.sqrt(squares / components) || 1; // vectors of zeros stay
+  return (text) => vectorOf(text).map((value) => value / unit);
 }
 
 /** A sentence's vector u; for a pair |u − v| and u ⊙ v; and the constant 1 behind it. */

@@ -3,6 +3,8 @@ import reference from "../../test/fixtures/classifier/scikit-learn.json" with { 
 import type { ClassifierData } from "./classifier-trainer.ts";
 import { RandomState } from "./random-state.ts";
 import { testClassifier, transferModes } from "./transfer.ts";
+import { evaluateTransfer } from "./transfer-result.ts";
+import type { TransferSet } from "./transfer-sets.ts";
 
 /** The same draws as `draw` in test/fixtures/classifier/make.py. */
 function draw(examples: number, width: number, classes: number, seed: number): ClassifierData {
@@ -66,4 +68,24 @@ test("classes that nothing tells apart are guessed, those that one feature tells
   const none = { ...data, features: new Float32Array(400 * width).fill(1) };
   const { accuracies } = await testClassifier(none, { train: rowsOf(none) }, transferModes.fast);
   expect(accuracies).toEqual([0.5, 0.5, 0.5, 0.5, 0.5]);
+});
+
+test("the scale of the vectors does not matter", async () => {
+  const examples = Array.from({ length: 200 }, (_, i) => ({ sentences: [`a${i}`, `b${i}`], label: i % 2 }));
+  const set: TransferSet = {
+    task: "mrpc",
+    classes: ["0", "1"],
+    train: examples.slice(0, 150),
+    test: examples.slice(150),
+  };
+  const vectorAt = (scale: number) => (text: string) => {
+    const i = Number(text.slice(1));
+    const shift = text.startsWith("b") && i % 2 === 0 ? 3 : 0;
+    return Float32Array.from({ length: 8 }, (_, d) => scale * (Math.sin(i * 3.1 + d) + shift));
+  };
+  const [small, large] = await Promise.all(
+    [1, 1024].map((scale) => evaluateTransfer(set, vectorAt(scale), transferModes.fast)),
+  );
+  expect(large!.isCorrect).toEqual(small!.isCorrect);
+  expect(large!.accuracy).toBeGreaterThan(80);
 });
