@@ -66,7 +66,7 @@ export function sortedLikeSentEval(examples: readonly Example[]): Example[] {
  * Vectors in units of the root mean square of the training examples' components. Adam's steps have one size for any vectors, and
  * SentEval's, near 1, fit it; hidden states of decoders may be a hundred times as large, their products ten thousand times.
  */
-export function inUnits(training: readonly Example[], vectorOf: VectorOf): VectorOf {
+function inUnits(training: readonly Example[], vectorOf: VectorOf): VectorOf {
   let [squares, components] = [0, 0];
   for (const text of new Set(training.flatMap(({ sentences }) => sentences))) {
     const vector = vectorOf(text);

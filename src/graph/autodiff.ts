@@ -16,7 +16,8 @@ export const lossSeed = (loss: Value): Seed => ({ value: loss, grad: float32Cons
 /**
  * Adds to the graph the gradients of the loss by `parameters`: reverse-mode differentiation from the seeds back.
  * Every operator's rule says the gradient by its inputs; a broadcast is undone here, never in a rule. What is cheap is computed
- * again for a rule, see Recomputation. Gradients by what no parameter flows into, such as frozen weights, are nodes that nobody reads: `prune` takes them away.
+ * again for a rule, see Recomputation. Gradients by what no parameter flows into, such as frozen weights, are nodes that nobody
+ * reads: `prune` takes them away.
  * @returns one gradient for each parameter, of its shape
  * @throws InternalError "graph" where the way from a parameter to the loss leads through an operator that is not
  *   differentiable, and for a parameter that the loss does not depend on

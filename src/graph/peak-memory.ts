@@ -1,6 +1,6 @@
 import { InternalError } from "../errors.ts";
 import type { ElementType, Graph, Node, Value } from "./graph.ts";
-import type { Dim } from "./shape.ts";
+import { type Dim, evaluateDim } from "./shape.ts";
 
 const elementBytes: Record<ElementType, number> = {
   float32: 4,
@@ -72,7 +72,7 @@ function runtimeOrder(graph: Graph): Node[] {
   return order;
 }
 
-/** A number, or a product of sums of numbers and symbols, as `3*batch*prefix+length`. */
+/** Size of a dimension whose symbols have sizes. */
 function sizeOf(dim: Dim, sizes: Readonly<Record<string, number>>): number {
   if (typeof dim === "number") return dim;
   const term = (name: string): number => {
@@ -80,6 +80,10 @@ function sizeOf(dim: Dim, sizes: Readonly<Record<string, number>>): number {
     if (size === undefined) throw new InternalError("graph", `dimension ${dim}: nobody said how large ${name} is.`);
     return size;
   };
-  const sum = (factor: string): number => factor.split("+").reduce((total, name) => total + term(name), 0);
-  return dim.split("*").reduce((size, factor) => size * sum(factor), 1);
+  return evaluateDim(
+    dim,
+    term,
+    (a, b) => a + b,
+    (a, b) => a * b,
+  );
 }

@@ -7,7 +7,7 @@ import { mul } from "./ops/elementwise.ts";
 import { rmsNormalization } from "./ops/fused.ts";
 import { matmul, product } from "./ops/matmul.ts";
 import { reduceSum } from "./ops/reduce.ts";
-import { concat, reshape, transposeLast } from "./ops/shape-ops.ts";
+import { concat, reshape, transposeLast, unsqueeze } from "./ops/shape-ops.ts";
 import { peakBytes } from "./peak-memory.ts";
 import { prune } from "./rewrite/prune.ts";
 
@@ -59,4 +59,15 @@ test("gradients are those of the graph that holds everything, to the bit", async
     return names.map((name) => results[name]!.data);
   };
   expect(await gradients("tokens")).toEqual(await gradients(rows));
+});
+
+test("a number becomes a tensor and back: its gradient is a number", async () => {
+  const graph = new Graph();
+  const x = graph.input("x", "float32", []);
+  const loss = reduceSum(unsqueeze(mul(x, x), 0), 0);
+  graph.output(differentiate([lossSeed(loss)], [x])[0]!, "dx");
+  const session = await Session.create(graph);
+  const { dx } = await session.run({ x: new Tensor("float32", Float32Array.of(3), []) }, ["dx"]);
+  expect([dx!.dims, dx!.data]).toEqual([[], Float32Array.of(6)]);
+  await session.close();
 });

@@ -1,6 +1,6 @@
 import { int64Constant, type Node, type Value } from "./graph.ts";
-import { add, isFloat, mul } from "./ops/elementwise.ts";
-import { reshapeAsIs, sizes } from "./ops/shape-ops.ts";
+import { add, isFloat } from "./ops/elementwise.ts";
+import { reshapeAsIs, zeroAfter } from "./ops/shape-ops.ts";
 
 /**
  * Outputs of cheap operators a second time, for the way back: what it needs of them is not held from the way forward on, only
@@ -46,12 +46,11 @@ const isWorthwhile = (node: Node, output: Value): boolean =>
 /** Of a size that does not grow with the batch. */
 const isSmall = ({ shape }: Value): boolean => shape.every((dim) => typeof dim === "number");
 
-/** The same numbers at the same place, but not before `grad` is there: a reshape to sizes that say "as it is", plus 0 · a size of `grad`. */
+/** The same numbers at the same place, but not before `grad` is there: a reshape to sizes that say "as it is". */
 function after(grad: Value, value: Value): Value {
-  const zero = mul(sizes(grad, 0, 1), int64Constant(grad.graph, [0]));
   const zeros = int64Constant(
     value.graph,
     value.shape.map(() => 0),
   );
-  return reshapeAsIs(value, add(zeros, zero));
+  return reshapeAsIs(value, add(zeros, zeroAfter(grad)));
 }

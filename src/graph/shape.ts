@@ -21,6 +21,20 @@ export function product(dims: Shape): Dim {
   return (size === 1 ? symbols : [String(size), ...symbols]).sort().join("*");
 }
 
+/**
+ * What a symbolic dimension is: a product of sums of numbers and symbols, such as `3*batch*prefix+length`.
+ * @param term  of a number or a symbol
+ */
+export function evaluateDim<T>(
+  dim: string,
+  term: (name: string) => T,
+  add: (a: T, b: T) => T,
+  mul: (a: T, b: T) => T,
+): T {
+  const sums = dim.split("*").map((factor) => factor.split("+").map(term).reduce(add));
+  return sums.reduce(mul);
+}
+
 /** Shape of an element-wise result by ONNX's (NumPy's) rule: right-aligned, 1 stretches. */
 export function broadcast(a: Shape, b: Shape): Shape {
   const rank = Math.max(a.length, b.length);

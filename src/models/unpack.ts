@@ -1,9 +1,9 @@
 import { InternalError } from "../errors.ts";
-import { float32Constant, int64Constant, type Value } from "../graph/graph.ts";
+import { float32Constant, type Value } from "../graph/graph.ts";
 import { add, bitwiseXor, cast, mul, sub } from "../graph/ops/elementwise.ts";
 import type { BlockWeight } from "../graph/ops/matmul.ts";
 import type { Nf4Weight } from "../graph/ops/quantized.ts";
-import { gather, reshape, sizes, slice } from "../graph/ops/shape-ops.ts";
+import { gather, reshape, slice, zeroAfter } from "../graph/ops/shape-ops.ts";
 import { absmaxValues, nf4Block, nf4Group, nf4Sizes, nf4Values } from "./nf4.ts";
 import type { MatrixWeight } from "./weights.ts";
 
@@ -23,14 +23,9 @@ export function unpacked(matrix: Exclude<MatrixWeight, { kind: "dense" }>, other
   }
 }
 
-const zeros = new WeakMap<Value, Value>();
-
 /** The same bytes, as soon as `other` is there. */
 function bytesAfter(other: Value, bytes: Value): Value {
-  const nothing = (): Value => mul(sizes(other, 0, 1), int64Constant(other.graph, [0]));
-  const zero = zeros.get(other) ?? cast(nothing(), "uint8");
-  zeros.set(other, zero);
-  return bitwiseXor(bytes, zero);
+  return bitwiseXor(bytes, cast(zeroAfter(other), "uint8"));
 }
 
 /** Both numbers in a byte, by a table of 256 rows: [bytes, 2]. */

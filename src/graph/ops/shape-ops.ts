@@ -1,6 +1,6 @@
 import { InternalError } from "../../errors.ts";
 import { float32Constant, type Graph, int64Constant, type Value } from "../graph.ts";
-import { type Dim, normalizeAxis, product, type Shape, withDim } from "../shape.ts";
+import { type Dim, evaluateDim, normalizeAxis, product, type Shape, withDim } from "../shape.ts";
 import { add, mul, sub } from "./elementwise.ts";
 import { defineOp, type Op, type OpRule, required, sameAsFirst, single } from "./op.ts";
 
@@ -165,13 +165,14 @@ export function sizes(x: Value, start: number, end: number): Value {
  * The shape of `x`, int64 [rank], from the graph's inputs where they have its dimensions: `x` itself would be held until it is
  * asked how large it is, which on the way back is long after it was made.
  */
-export const shapeOf = (x: Value): Value =>
-  x.shape.length === 1
-    ? sizeOf(x, 0)
-    : concat(
-        x.shape.map((_, axis) => sizeOf(x, axis)),
-        0,
-      );
+export function shapeOf(x: Value): Value {
+  const dims = x.shape.filter((dim) => typeof dim === "number");
+  if (dims.length === x.shape.length) return int64Constant(x.graph, dims);
+  return concat(
+    x.shape.map((_, axis) => sizeOf(x, axis)),
+    0,
+  );
+}
 
 /** Size of dimension `axis`, int64 [1], as shapeOf has it. */
 function sizeOf(x: Value, axis: number): Value {
@@ -185,22 +186,24 @@ function sizeOf(x: Value, axis: number): Value {
 }
 const knownSizes = new WeakMap<Graph, Map<string, Value>>();
 
-/** A product of sums of numbers and symbols, such as `3*batch*prefix+length`, or null where no input has one of the symbols. */
+/** Size of a symbolic dimension, or null where no input has one of its symbols. */
 function fromInputs(graph: Graph, dim: string): Value | null {
-  const combined = (
-    parts: readonly string[],
-    sizeOfPart: (part: string) => Value | null,
-    join: typeof add,
-  ): Value | null => parts.map(sizeOfPart).reduce((all, next) => all && next && join(all, next));
   const term = (name: string): Value | null => {
     if (/^\d+$/.test(name)) return int64Constant(graph, [Number(name)]);
     const input = graph.inputs.find(({ shape }) => shape.includes(name));
-    const axis = input?.shape.indexOf(name) ?? 0;
-    return input ? sizes(input, axis, axis + 1) : null;
+    return input ? sizes(input, input.shape.indexOf(name), input.shape.indexOf(name) + 1) : null;
   };
-  const sum = (factor: string): Value | null => combined(factor.split("+"), term, add);
-  return combined(dim.split("*"), sum, mul);
+  const joined = (op: typeof add) => (a: Value | null, b: Value | null) => a && b && op(a, b);
+  return evaluateDim(dim, term, joined(add), joined(mul));
 }
+
+/** int64 [1], a 0 that is computed of `other`: what it is added to is there no sooner than `other`, and is no constant. */
+export function zeroAfter(other: Value): Value {
+  const zero = zeros.get(other) ?? mul(sizes(other, 0, 1), int64Constant(other.graph, [0]));
+  zeros.set(other, zero);
+  return zero;
+}
+const zeros = new WeakMap<Value, Value>();
 
 /** A new dimension of size 1 at `axis`. ONNX Unsqueeze-21. */
 export function unsqueeze(x: Value, axis: number): Value {
