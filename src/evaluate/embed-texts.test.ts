@@ -112,3 +112,19 @@ test("stops between two chunks", async () => {
   await expect(embedTexts(counting.source, longTexts, { signal: stop.signal, onProgress })).rejects.toThrow();
   expect(counting.asked.length).toBeLessThan(40);
 });
+
+test.each([Number.NaN, Number.POSITIVE_INFINITY])(
+  "a vector with %d is an error that names source, text and place",
+  async (bad) => {
+    const source: VectorSource = {
+      name: "vectors.npy",
+      id: null,
+      embed: async (texts) =>
+        texts.map((text) => ({ embedding: Float32Array.of(1, text === "b" ? bad : 1), isTruncated: false })),
+    };
+    await expect(embedTexts(source, ["a", "b"])).rejects.toMatchObject({
+      code: "bad-row",
+      message: `vectors.npy: the vector of the text "b" has ${bad} in dimension 1. Make it again.`,
+    });
+  },
+);

@@ -1,4 +1,4 @@
-import { InternalError } from "../errors.ts";
+import { InputError, InternalError } from "../errors.ts";
 import type { EmbeddingCache } from "./embedding-cache.ts";
 import type { VectorSource } from "./vector-source.ts";
 
@@ -37,6 +37,7 @@ export interface EmbeddedTexts extends EmbedCounts {
 /**
  * Embeds every distinct text once, in chunks of similar length, the longest first. A chunk is in the cache before the next
  * one begins, so that a stopped run goes on where it stopped.
+ * @throws InputError "bad-row" for a vector with a number that is not finite
  */
 export async function embedTexts(
   source: VectorSource,
@@ -68,8 +69,18 @@ export async function embedTexts(
 
 async function embedChunk(source: VectorSource, chunk: readonly string[], signal: AbortSignal | undefined) {
   const embedded = await source.embed(chunk, signal);
-  if (embedded.length === chunk.length) return new Map(chunk.map((text, i) => [text, embedded[i]!]));
-  throw new InternalError("runtime", `${source.name}: ${embedded.length} vectors for ${chunk.length} texts.`);
+  if (embedded.length !== chunk.length) {
+    throw new InternalError("runtime", `${source.name}: ${embedded.length} vectors for ${chunk.length} texts.`);
+  }
+  const vectors = new Map(chunk.map((text, i) => [text, embedded[i]!]));
+  for (const [text, { embedding }] of vectors) {
+    const dimension = embedding.findIndex((value) => !Number.isFinite(value));
+    if (dimension < 0) continue;
+    const found = `${embedding[dimension]} in dimension ${dimension}`;
+    const shown = JSON.stringify(text.slice(0, 80));
+    throw new InputError("bad-row", `${source.name}: the vector of the text ${shown} has ${found}. Make it again.`);
+  }
+  return vectors;
 }
 
 function* chunksByLength(texts: readonly string[]): Generator<string[], void, undefined> {
