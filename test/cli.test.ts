@@ -80,7 +80,7 @@ function fakeModel(options: FakeModelOptions = {}): EmbeddingModel & { closed: b
     },
     recipeId: "fake",
     graphId: "fake",
-    statistics: { runs: 0, sequences: 0, tokens: 0, cells: 0, runtimeMs: 0 },
+    statistics: { runs: 0, sequences: 0, tokens: 0, computedTokens: 0, cells: 0, runtimeMs: 0 },
     embed: async (texts: readonly string[]) => texts.map(row),
     embedStream,
     embedTokens: async () => [],

@@ -7,6 +7,7 @@ import { openCheckpoint } from "../src/models/checkpoint.ts";
 import { findArchitecture } from "../src/models/registry.ts";
 import { type Device, devices, fusesNorms } from "../src/runtime/device.ts";
 import { Encoder } from "../src/runtime/encoder.ts";
+import { TokenTree } from "../src/text/token-tree.ts";
 
 let cacheFolder: string;
 beforeAll(async () => {
@@ -50,7 +51,7 @@ describe.each([
     const rows: Float32Array[] = [];
     for (const device of ["cpu", "coreml"] as const) {
       const encoder = await Encoder.create(await graphFor(name, "float32", device)); // both on the CPU
-      rows.push((await encoder.run([[5, 6, 7, 8]]))[0]!);
+      rows.push((await encoder.run(TokenTree.of([[5, 6, 7, 8]])))[0]!);
       await encoder.close();
     }
     expect(Math.max(...rows[0]!.map((value, i) => Math.abs(value - rows[1]![i]!)))).toBeLessThan(1e-5);

@@ -51,7 +51,7 @@ function wordModel(asked: string[], { recipe: options = {} }: LoadOptions): Embe
     recipe,
     recipeId: `words-${shortest}`,
     graphId,
-    statistics: { runs: 0, sequences: 0, tokens: 0, cells: 0, runtimeMs: 0 },
+    statistics: { runs: 0, sequences: 0, tokens: 0, computedTokens: 0, cells: 0, runtimeMs: 0 },
     async *embedStream(texts) {
       let index = 0;
       for await (const text of texts) {

@@ -9,6 +9,7 @@ import { buildInferenceGraph } from "../src/models/build.ts";
 import { openCheckpoint } from "../src/models/checkpoint.ts";
 import { findArchitecture } from "../src/models/registry.ts";
 import { Encoder } from "../src/runtime/encoder.ts";
+import { TokenTree } from "../src/text/token-tree.ts";
 
 /** hidden_states of transformers on PyTorch in float32, see the folder's README. */
 const golden = resolve(import.meta.dirname, "fixtures/golden");
@@ -53,7 +54,7 @@ describe.each(names)("golden %s in float16", (name) => {
     const { config, cases, graphTo } = await openGolden(name);
     for (let layer = 0; layer <= config.numLayers; layer++) {
       const encoder = await Encoder.create(graphTo(layer));
-      const states = await encoder.run(cases.map(({ ids }) => ids));
+      const states = await encoder.run(TokenTree.of(cases.map(({ ids }) => ids)));
       await encoder.close();
       const isLast = layer === config.numLayers;
       const expected = cases.map(({ lastToken, allLayersLastToken }) =>
@@ -68,7 +69,7 @@ describe.each(names)("golden %s in float16", (name) => {
     const encoder = await Encoder.create(graphTo("last"));
     const { ids, lastToken } = cases.find((golden) => golden.ids.length > 4)!;
     const prefix = await encoder.cachePrefix(ids.slice(0, 3));
-    const states = await encoder.run([ids.slice(3)], prefix);
+    const states = await encoder.run(TokenTree.of([ids.slice(3)]), prefix);
     await encoder.close();
     expect(relativeError(states, [lastToken])).toBeLessThan(toleranceOf(config.numLayers));
   });

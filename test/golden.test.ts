@@ -7,6 +7,7 @@ import { openCheckpoint } from "../src/models/checkpoint.ts";
 import type { DecoderConfig } from "../src/models/config.ts";
 import { architectures, findArchitecture } from "../src/models/registry.ts";
 import { Encoder } from "../src/runtime/encoder.ts";
+import { TokenTree } from "../src/text/token-tree.ts";
 
 /** hidden_states of transformers on PyTorch in float32, one sequence at a time: the folder's expected.json. */
 interface GoldenCase {
@@ -63,7 +64,7 @@ function describeGolden(folder: string): void {
     const { architecture, checkpoint, config, cases } = await openGolden(folder);
     for (let layer = 0; layer <= config.numLayers; layer++) {
       const encoder = await Encoder.create(buildInferenceGraph(architecture, config, checkpoint, layer));
-      const states = await encoder.run(cases.map(({ ids }) => ids));
+      const states = await encoder.run(TokenTree.of(cases.map(({ ids }) => ids)));
       cases.forEach((golden, i) => {
         const expected = layer === config.numLayers ? golden.lastToken : golden.allLayersLastToken[layer]!;
         expect(states[i]).toHaveLength(expected.length);
@@ -79,10 +80,23 @@ function describeGolden(folder: string): void {
     for (const { ids, lastToken } of cases.filter((golden) => golden.ids.length > 4)) {
       const length = Math.floor(ids.length / 2);
       const prefix = await encoder.cachePrefix(ids.slice(0, length));
-      const [alone] = await encoder.run([ids.slice(length)], prefix);
-      const [, beside] = await encoder.run([ids.slice(length, length + 1), ids.slice(length)], prefix);
+      const [alone] = await encoder.run(TokenTree.of([ids.slice(length)]), prefix);
+      const [, beside] = await encoder.run(TokenTree.of([ids.slice(length, length + 1), ids.slice(length)]), prefix);
       expect(worst(alone!, lastToken)).toBeLessThan(tolerance);
       expect(worst(beside!, lastToken)).toBeLessThan(tolerance);
+    }
+    await encoder.close();
+  });
+
+  test("a beginning that several sequences share, computed once, gives the same states", async () => {
+    const { architecture, checkpoint, config, cases } = await openGolden(folder);
+    const encoder = await Encoder.create(buildInferenceGraph(architecture, config, checkpoint));
+    for (const { ids, lastToken } of cases.filter((golden) => golden.ids.length > 4)) {
+      const half = Math.floor(ids.length / 2);
+      const tree = TokenTree.of([[...ids, ids[1]!], ids, [...ids.slice(0, half), ids[1]!, ids[2]!], ids]);
+      expect(tree.ids.length).toBe(ids.length + 1 + 1 + 2 + 1);
+      const states = await encoder.run(tree);
+      for (const row of [1, 3]) expect(worst(states[row]!, lastToken)).toBeLessThan(tolerance);
     }
     await encoder.close();
   });

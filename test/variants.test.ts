@@ -6,6 +6,7 @@ import { buildInferenceGraph, type GraphOptions, graphNames } from "../src/model
 import { openCheckpoint } from "../src/models/checkpoint.ts";
 import { findArchitecture } from "../src/models/registry.ts";
 import { Encoder } from "../src/runtime/encoder.ts";
+import { TokenTree } from "../src/text/token-tree.ts";
 
 /** Numbers of PyTorch for pooled and moved tokens; test/fixtures/variants/make.py. */
 interface Expected {
@@ -55,37 +56,52 @@ describe.each(Object.entries(models))("tokens of %s", (name, expected) => {
 
   test.each(["mean", "weightedMean"] as const)("are pooled by %s as in the reference, beside others", async (kind) => {
     const pool = { start, weights: poolWeights(kind, end - start) };
-    const [, state] = await pooling.run([other, ids], undefined, [{}, { pool }]);
+    const [, state] = await pooling.run(TokenTree.of([other, ids]), undefined, [{}, { pool }]);
     expect(worst(state!, expected[kind])).toBeLessThan(tolerance);
+  });
+
+  test("are pooled where others begin alike and share them", async () => {
+    const pool = { start, weights: poolWeights("mean", end - start) };
+    const tree = TokenTree.of([[...ids, 1, 2], ids]);
+    expect(tree.ids.length).toBeLessThan(ids.length + 4);
+    const [, state] = await pooling.run(tree, undefined, [{}, { pool }]);
+    expect(worst(state!, expected.mean)).toBeLessThan(tolerance);
   });
 
   test("are pooled in an earlier layer too", async () => {
     const pool = { start, weights: poolWeights("mean", end - start) };
-    const [row] = await pooling.read([ids], [graphNames.state(1)], undefined, [{ pool }]);
+    const [row] = await pooling.read(TokenTree.of([ids]), [graphNames.state(1)], undefined, [{ pool }]);
     expect(worst(row![0]!, expected.meanOfLayer1)).toBeLessThan(tolerance);
   });
 
   test("are pooled after a run-once prefix", async () => {
     const prefix = await pooling.cachePrefix(ids.slice(0, 3));
     const pool = { start: start - 3, weights: poolWeights("mean", end - start) };
-    const [state] = await pooling.run([ids.slice(3)], prefix, [{ pool }]);
+    const [state] = await pooling.run(TokenTree.of([ids.slice(3)]), prefix, [{ pool }]);
     expect(worst(state!, expected.mean)).toBeLessThan(tolerance);
   });
 
   test("without places are read at the last one", async () => {
-    const [state] = await pooling.run([ids]);
+    const [state] = await pooling.run(TokenTree.of([ids]));
     expect(worst(state!, expected.notMoved)).toBeLessThan(tolerance);
   });
 
   test("take the last one's state where a placeholder stands, as in the reference", async () => {
-    const [, state] = await moving.run([other, ids], undefined, [{}, { placeholder }]);
+    const [, state] = await moving.run(TokenTree.of([other, ids]), undefined, [{}, { placeholder }]);
     expect(worst(state!, expected.moved)).toBeLessThan(tolerance);
     expect(worst(state!, expected.notMoved)).toBeGreaterThan(10 * tolerance);
   });
 
+  test("take it where others share what stands before the placeholder", async () => {
+    const tree = new TokenTree();
+    for (const sequence of [[...ids, 1], ids]) tree.add({ ids: sequence, shareable: placeholder });
+    const [, state] = await moving.run(tree, undefined, [{ placeholder }, { placeholder }]);
+    expect(worst(state!, expected.moved)).toBeLessThan(tolerance);
+  });
+
   test("take it after a prefix that ends before the placeholder", async () => {
     const prefix = await moving.cachePrefix(ids.slice(0, placeholder));
-    const [state] = await moving.run([ids.slice(placeholder)], prefix, [{ placeholder: 0 }]);
+    const [state] = await moving.run(TokenTree.of([ids.slice(placeholder)]), prefix, [{ placeholder: 0 }]);
     expect(worst(state!, expected.moved)).toBeLessThan(tolerance);
   });
 });

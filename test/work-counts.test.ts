@@ -63,7 +63,7 @@ test("of a sentence only the tokens after the shared beginning are run, and equa
   let whole = 0;
   for await (const { tokens } of model.embedStream(texts.slice(0, 7))) whole += tokens;
   expect(distinct.tokens).toBeLessThan(whole);
-  expect(await count(texts.map((text, i) => `${text} ${i}`))).toMatchObject({ runs: 15, sequences: 300 });
+  expect(await count(texts.map((text, i) => `${text} ${i}`))).toMatchObject({ runs: 8, sequences: 300 });
   const { tokens, cells } = await count(texts.map((text, i) => `${i} ${text}`));
   expect(1 - tokens! / cells!).toBeLessThan(0.05); // padding in attention
   await model.close();

@@ -68,7 +68,29 @@ test("an error of a worker keeps its class, its code and the text's number", asy
   const failed = pool.embed([...texts.slice(0, 300), long]);
   await expect(failed).rejects.toMatchObject({ name: "InputError", code: "too-long" });
   await expect(failed).rejects.toThrow(/^input\[300\]: /);
+  await expect(pool.embedLayers([...texts.slice(0, 40), long], [1])).rejects.toThrow(/^input\[40\]: /);
   expect(await pool.embed(["a"])).toHaveLength(1); // and it goes on
+});
+
+test("texts that begin alike are computed together, whichever thread takes them", async () => {
+  const animals = Array.from({ length: 400 }, (_, i) => `${i % 2 ? "A dog" : "The cat"} and number ${i}`);
+  const before = pool.statistics;
+  await pool.embed(animals);
+  const { tokens, computedTokens } = pool.statistics;
+  expect((computedTokens - before.computedTokens) / (tokens - before.tokens)).toBeLessThan(0.8);
+});
+
+test("a stream of more than a window comes in order", async () => {
+  const many = Array.from({ length: 5000 }, (_, i) => `${(i * 7919) % 5000} ${i % 3 ? "ab" : "abc"}`);
+  const indexes: number[] = [];
+  let last: Float32Array | undefined;
+  for await (const { index, embedding } of pool.embedStream(many)) {
+    indexes.push(index);
+    last = embedding;
+  }
+  expect(indexes).toEqual([...many.keys()]);
+  const [expected] = await alone.embed([many.at(-1)!]);
+  expect(Math.max(...last!.map((value, i) => Math.abs(value - expected![i]!)))).toBeLessThan(1e-5);
 });
 
 test("an abort stops the work of all workers", async () => {

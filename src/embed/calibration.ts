@@ -9,6 +9,7 @@ import { maximaOutput, observeMaxima } from "../models/smoothing.ts";
 import { Encoder } from "../runtime/encoder.ts";
 import { completeRecipe } from "../text/complete-recipe.ts";
 import { promptParts } from "../text/prompt-parts.ts";
+import { TokenTree } from "../text/token-tree.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { AdapterOnModel } from "./adapter-on-model.ts";
 import { calibrationSentences } from "./calibration-sentences.ts";
@@ -54,7 +55,7 @@ export async function measureActivations(
     for (const batch of batches(sequences)) {
       await setImmediate(); // runs keep the thread; here a signal or a redraw gets its turn
       if (signal?.aborted) throw new InputError("aborted", "stopped while the model's activations were measured.");
-      const outputs = await encoder.outputs(batch, scopes.map(maximaOutput));
+      const outputs = await encoder.outputs(TokenTree.of(batch), scopes.map(maximaOutput));
       for (const scope of scopes) {
         const seen = outputs.get(maximaOutput(scope))!;
         maxima.set(scope, maxima.get(scope)?.map((value, i) => Math.max(value, seen[i]!)) ?? seen);

@@ -10,6 +10,7 @@ import type {
   EmbeddingModel,
   EmbedOptions,
   ExplainOptions,
+  NumberedOptions,
   RunStatistics,
   StreamedEmbedding,
 } from "./embedding-model.ts";
@@ -98,7 +99,7 @@ export class Embedder implements EmbeddingModel {
   }
 
   async embed(texts: readonly string[], options: EmbedOptions = {}): Promise<Float32Array[]> {
-    const results = await this.embedWindow(texts, 0, options);
+    const results = await this.embedWindow(texts, options);
     return results.map(({ embedding }) => embedding);
   }
 
@@ -111,27 +112,33 @@ export class Embedder implements EmbeddingModel {
     for await (const text of texts) {
       window.push(text);
       if (window.length < windowTexts) continue;
-      yield* await this.embedWindow(window, done, options);
+      yield* await this.embedWindow(window, { ...options, indexes: window.map((_, i) => done + i) });
       done += window.length;
       window = [];
     }
-    if (window.length > 0) yield* await this.embedWindow(window, done, options);
+    if (window.length > 0) {
+      yield* await this.embedWindow(window, { ...options, indexes: window.map((_, i) => done + i) });
+    }
   }
 
   async embedLayers(
     texts: readonly string[],
     layers: readonly number[],
-    options: EmbedOptions = {},
+    { indexes, ...options }: NumberedOptions = {},
   ): Promise<Float32Array[][]> {
     this.#checkOpen();
     checkBatchTokens(options.batchTokens);
     const { unique, of } = uniqueIndex(texts);
     const distinct = unique.map((i) => texts[i]!);
-    const rows = await this.#reader.read(distinct, unique, options, layers);
+    const numbers = unique.map((i) => indexes?.[i] ?? i);
+    const rows = await this.#reader.read(distinct, numbers, options, layers);
     return of.map((row) => rows[row]!.states.map((state) => state.slice()));
   }
 
-  async explain(texts: readonly string[], { count = 10, ...options }: ExplainOptions = {}): Promise<Word[][]> {
+  async explain(
+    texts: readonly string[],
+    { count = 10, ...options }: ExplainOptions & NumberedOptions = {},
+  ): Promise<Word[][]> {
     const { whitening: _, subtractTemplate: __, ...recipe } = this.recipe;
     await using view = await this.withRecipe({ ...recipe, layer: "last" });
     const rows = await view.embedLayers(texts, [this.numLayers], options);
@@ -155,12 +162,11 @@ export class Embedder implements EmbeddingModel {
     for (const [i, sequence] of ids.entries()) this.#checkIds(sequence, i);
     const encoder = await this.#pool.get({ layer: options.layer ?? "last", adapter: this.recipe.adapter });
     const states = new Array<Float32Array>(ids.length);
-    const lengths = ids.map(({ length }) => length);
-    for (const batch of planBatches(lengths, { maxBatchTokens: defaultBatchTokens })) {
+    const sequences = ids.map((sequence) => ({ ids: sequence }));
+    for (const { indexes, tree } of planBatches(sequences, { maxBatchTokens: defaultBatchTokens })) {
       checkSignal(options.signal);
-      const sequences = batch.map((i) => ids[i]!);
-      const rows = await this.#meter.time(sequences, () => encoder.run(sequences));
-      batch.forEach((i, row) => {
+      const rows = await this.#meter.time(tree, () => encoder.run(tree));
+      indexes.forEach((i, row) => {
         states[i] = rows[row]!;
       });
     }
@@ -181,17 +187,14 @@ export class Embedder implements EmbeddingModel {
     await this.close();
   }
 
-  /**
-   * Texts of one window: sorted, batched, equal ones run once, and back in their order.
-   * @param start  index of the first, for results and errors
-   */
-  async embedWindow(texts: readonly string[], start: number, options: EmbedOptions): Promise<StreamedEmbedding[]> {
+  /** Texts of one window: sorted, batched, equal ones run once, and back in their order. */
+  async embedWindow(texts: readonly string[], { indexes, ...options }: NumberedOptions): Promise<StreamedEmbedding[]> {
     this.#checkOpen();
     checkBatchTokens(options.batchTokens);
     const { unique, of } = uniqueIndex(texts);
     const distinct = unique.map((i) => texts[i]!);
-    const indexes = unique.map((i) => start + i);
-    const rows = await this.#reader.read(distinct, indexes, options);
+    const numbers = unique.map((i) => indexes?.[i] ?? i);
+    const rows = await this.#reader.read(distinct, numbers, options);
     const states = rows.map((row) => row.states[0]!);
     for (const state of states) this.#whiten?.(state);
     if (options.normalize ?? this.recipe.normalize) for (const state of states) scaleToUnit(state);
@@ -200,7 +203,7 @@ export class Embedder implements EmbeddingModel {
       const { tokens, truncatedTokens } = rows[row]!;
       const embedding = taken.has(row) ? states[row]!.slice() : states[row]!; // every row belongs to the caller alone
       taken.add(row);
-      return { index: start + i, embedding, tokens, truncatedTokens };
+      return { index: indexes?.[i] ?? i, embedding, tokens, truncatedTokens };
     });
   }
 

@@ -12,6 +12,12 @@ export interface EmbedOptions {
   readonly signal?: AbortSignal;
 }
 
+/** For callers inside: which of the input's texts these are. */
+export interface NumberedOptions extends EmbedOptions {
+  /** Numbers for results and errors; by default their places in the list. */
+  readonly indexes?: readonly number[];
+}
+
 export interface ExplainOptions extends EmbedOptions {
   /** Words of each text; 10 by default. */
   readonly count?: number;
@@ -37,6 +43,8 @@ export interface RunStatistics {
   readonly sequences: number;
   /** Tokens in them; those of the shared prefix, which ran before, are not among them. */
   readonly tokens: number;
+  /** What was computed for them: a beginning that sequences of one run have in common once. */
+  readonly computedTokens: number;
   /** Cells of the padded grids of attention, rows × longest. The linear layers have no padding. */
   readonly cells: number;
   /** Time inside the runtime, ms. */

@@ -6,6 +6,7 @@ import { cleanUp } from "../text/clean-up.ts";
 import { type EncodedPrompt, encodePrompt, sentenceSpan, sharedPrefix, startsWith } from "../text/prompt.ts";
 import type { PromptParts } from "../text/prompt-parts.ts";
 import type { Recipe } from "../text/recipe.ts";
+import type { TokenSequence, TokenTree } from "../text/token-tree.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { EmbedOptions } from "./embedding-model.ts";
 import { poolWeights } from "./pooling.ts";
@@ -15,9 +16,9 @@ export interface PreparedPrompt extends EncodedPrompt {
   readonly pool?: NonNullable<TokenPlaces["pool"]>;
 }
 
-/** Runs one batch; sequences without the prefix. */
+/** Runs one batch; its sequences are without the prefix. */
 export type RunBatch<T> = (
-  sequences: readonly (readonly number[])[],
+  tree: TokenTree,
   prefix: PrefixCache | undefined,
   places: readonly TokenPlaces[],
 ) => Promise<readonly T[]>;
@@ -103,21 +104,23 @@ async function runPrompts<T>(
 ): Promise<T[]> {
   const skip = prefix?.length ?? 0;
   const results = new Array<T>(prompts.length);
-  const lengths = prompts.map(({ ids }) => ids.length - skip);
-  for (const batch of planBatches(lengths, { maxBatchTokens: batchTokens })) {
+  const sequences = prompts.map((prompt) => sequenceOf(prompt, skip));
+  for (const { indexes, tree } of planBatches(sequences, { maxBatchTokens: batchTokens })) {
     if (signal?.aborted) throw new InputError("aborted", "stopped by the caller's signal.", { cause: signal.reason });
-    const some = batch.map((i) => prompts[i]!);
-    const rows = await runBatch(
-      some.map(({ ids }) => ids.slice(skip)),
-      prefix,
-      some.map((prompt) => placesOf(prompt, skip)),
-    );
-    batch.forEach((i, row) => {
+    const places = indexes.map((i) => placesOf(prompts[i]!, skip));
+    const rows = await runBatch(tree, prefix, places);
+    indexes.forEach((i, row) => {
       results[i] = rows[row]!;
     });
   }
   return results;
 }
+
+/** The placeholder and what comes after it depend on the sequence's end. */
+const sequenceOf = ({ ids, placeholder = Number.POSITIVE_INFINITY }: PreparedPrompt, skip: number): TokenSequence => ({
+  ids: ids.slice(skip),
+  shareable: placeholder - skip,
+});
 
 const placesOf = ({ pool, placeholder }: PreparedPrompt, skip: number): TokenPlaces => ({
   ...(pool ? { pool: { ...pool, start: pool.start - skip } } : {}),

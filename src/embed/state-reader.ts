@@ -64,8 +64,8 @@ export class StateReader {
     let averaged: TextStates[] | undefined;
     for (const runner of this.#runners) {
       const prompts = texts.map((text, i) => runner.encode(text, indexes[i]!, options));
-      const rows = await runner.run(encoder, prompts, options, (sequences, prefix, places) =>
-        this.#meter.time(sequences, () => encoder.read(sequences, names, prefix, places)),
+      const rows = await runner.run(encoder, prompts, options, (tree, prefix, places) =>
+        this.#meter.time(tree, () => encoder.read(tree, names, prefix, places)),
       );
       const read = prompts.map(({ ids, truncatedTokens }, i) => ({
         states: rows[i]!,

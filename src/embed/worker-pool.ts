@@ -16,6 +16,9 @@ import type { ModelFacts } from "./worker-protocol.ts";
 /** Most texts of one call: few enough that no thread waits long for another at the end. */
 const callTexts = 256;
 
+/** Texts that are shared out together, at least. */
+const windowTexts = 2048;
+
 /** The threads of a pool and the views on them that are open. */
 interface Shared {
   readonly threads: readonly PoolThread[];
@@ -79,6 +82,7 @@ export class WorkerPool implements EmbeddingModel {
       runs: sum("runs"),
       sequences: sum("sequences"),
       tokens: sum("tokens"),
+      computedTokens: sum("computedTokens"),
       cells: sum("cells"),
       runtimeMs: sum("runtimeMs"),
     };
@@ -94,8 +98,8 @@ export class WorkerPool implements EmbeddingModel {
     texts: Iterable<string> | AsyncIterable<string>,
     { signal, ...options }: EmbedOptions = {},
   ): AsyncGenerator<StreamedEmbedding, void, undefined> {
-    const run = (part: Part): Promise<StreamedEmbedding[]> =>
-      this.#leastLoaded().call(this.#view, "embedWindow", [part.texts, part.start, options], signal);
+    const run: RunPart<StreamedEmbedding> = (part, indexes) =>
+      this.#leastLoaded().call(this.#view, "embedWindow", [part, { ...options, indexes }], signal);
     for await (const results of this.#sideBySide(texts, run)) yield* results;
   }
 
@@ -104,14 +108,14 @@ export class WorkerPool implements EmbeddingModel {
     layers: readonly number[],
     { signal, ...options }: EmbedOptions = {},
   ): Promise<Float32Array[][]> {
-    const run = (part: Part): Promise<Float32Array[][]> =>
-      this.#leastLoaded().call(this.#view, "embedLayers", [part.texts, layers, options], signal);
+    const run: RunPart<Float32Array[]> = (part, indexes) =>
+      this.#leastLoaded().call(this.#view, "embedLayers", [part, layers, { ...options, indexes }], signal);
     return collect(this.#sideBySide(texts, run));
   }
 
   async explain(texts: readonly string[], { signal, ...options }: ExplainOptions = {}): Promise<Word[][]> {
-    const run = (part: Part): Promise<Word[][]> =>
-      this.#leastLoaded().call(this.#view, "explain", [part.texts, options], signal);
+    const run: RunPart<Word[]> = (part, indexes) =>
+      this.#leastLoaded().call(this.#view, "explain", [part, { ...options, indexes }], signal);
     return collect(this.#sideBySide(texts, run));
   }
 
@@ -149,18 +153,17 @@ export class WorkerPool implements EmbeddingModel {
     await this.close();
   }
 
-  /** Runs parts of the texts on all threads; a few wait for each thread, and results come in order. */
+  /** Shares windows of the texts out to all threads; while one is finished the next has begun, and results come in order. */
   async *#sideBySide<T>(
     texts: Iterable<string> | AsyncIterable<string>,
-    run: (part: Part) => Promise<T>,
-  ): AsyncGenerator<T, void, undefined> {
-    const pending: Promise<T>[] = [];
+    run: RunPart<T>,
+  ): AsyncGenerator<readonly T[], void, undefined> {
+    const pending: Promise<readonly T[]>[] = [];
     try {
-      for await (const part of parts(texts, this.#partTexts(texts))) {
-        const result = run(part);
-        result.catch(() => {}); // it is awaited in its turn
-        pending.push(result);
-        if (pending.length > 2 * this.#shared.threads.length) yield await pending.shift()!;
+      for await (const { part, start } of windows(texts, Math.max(windowTexts, callTexts * this.#threads))) {
+        const results = this.#shareOut(part, start, run);
+        results.catch(() => {}); // it is awaited in its turn
+        if (pending.push(results) > 1) yield await pending.shift()!;
       }
       while (pending.length > 0) yield await pending.shift()!;
     } finally {
@@ -168,10 +171,26 @@ export class WorkerPool implements EmbeddingModel {
     }
   }
 
-  /** A list is shared out evenly where it is short. */
-  #partTexts(texts: Iterable<string> | AsyncIterable<string>): number {
-    if (!Array.isArray(texts)) return callTexts;
-    return Math.min(callTexts, Math.max(1, Math.ceil(texts.length / this.#shared.threads.length)));
+  /** Texts that begin alike go to one thread, which computes their beginning once. */
+  async #shareOut<T>(texts: readonly string[], start: number, run: RunPart<T>): Promise<readonly T[]> {
+    const order = [...texts.keys()].sort((a, b) => compare(texts[a]!, texts[b]!) || a - b);
+    const size = Math.min(callTexts, Math.ceil(texts.length / this.#threads));
+    const results = new Array<T>(texts.length);
+    const calls = chunks(order, size).map(async (places) => {
+      const part = places.map((place) => texts[place]!);
+      const rows = await run(
+        part,
+        places.map((place) => start + place),
+      );
+      for (const [i, place] of places.entries()) results[place] = rows[i]!;
+    });
+    const failed = (await Promise.allSettled(calls)).find((call) => call.status === "rejected");
+    if (failed) throw failed.reason;
+    return results;
+  }
+
+  get #threads(): number {
+    return this.#shared.threads.length;
   }
 
   #leastLoaded(): PoolThread {
@@ -184,22 +203,30 @@ export class WorkerPool implements EmbeddingModel {
   }
 }
 
-interface Part {
-  readonly texts: readonly string[];
-  /** Index of the first. */
+/** @param indexes  numbers of the part's texts in the input */
+type RunPart<T> = (part: readonly string[], indexes: readonly number[]) => Promise<readonly T[]>;
+
+interface Window {
+  readonly part: readonly string[];
+  /** Number of the first. */
   readonly start: number;
 }
 
-async function* parts(texts: Iterable<string> | AsyncIterable<string>, size: number): AsyncGenerator<Part> {
+async function* windows(texts: Iterable<string> | AsyncIterable<string>, size: number): AsyncGenerator<Window> {
   let [part, start] = [[] as string[], 0];
   for await (const text of texts) {
     if (part.push(text) < size) continue;
-    yield { texts: part, start };
+    yield { part, start };
     start += part.length;
     part = [];
   }
-  if (part.length > 0) yield { texts: part, start };
+  if (part.length > 0) yield { part, start };
 }
+
+const compare = (a: string, b: string): number => (a < b ? -1 : Number(a > b));
+
+const chunks = <T>(list: readonly T[], size: number): T[][] =>
+  Array.from({ length: Math.ceil(list.length / size) }, (_, i) => list.slice(i * size, (i + 1) * size));
 
 async function collect<T>(lists: AsyncIterable<readonly T[]>): Promise<T[]> {
   const all: T[] = [];

@@ -61,8 +61,10 @@ export interface GraphOptions {
 /**
  * Writes the inference graph.
  *
- * Inputs: input_ids, position_ids int64 [tokens], the sequences one after the other without padding; grid_index int64
- * [batch, length], the token at each cell of the padded grid; token_cell int64 [tokens], the cell of each token;
+ * Inputs: input_ids, position_ids int64 [tokens], the sequences one after the other without padding, a
+ * beginning that several share perhaps once; grid_index int64
+ * [batch, length], the token at each cell of the padded grid; token_cell int64 [tokens], the cell of each token, of a
+ * shared one any;
  * last_token int64 [batch]; and for every layer past.<i>.key and .value [numKeyValueHeads, past, headDim], the shared
  * prefix, of length 0 where there is none.
  * Outputs: embedding [batch, hiddenSize]; present.<i>.key and .value [numKeyValueHeads, batch, length, headDim].

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { ModelError } from "../errors.ts";
 import { graphHash } from "../graph/graph-hash.ts";
 import { graphNames, type InferenceGraph } from "../models/build.ts";
+import { TokenTree } from "../text/token-tree.ts";
 import type { Device } from "./device.ts";
 import { runtimeVersion, Session, type SessionOptions, Tensor } from "./session.ts";
 
@@ -15,7 +16,7 @@ export interface PrefixCache {
 export interface TokenPlaces {
   /** Share of each token in the embedding, from `start` on; for a graph that pools tokens. */
   readonly pool?: { readonly start: number; readonly weights: readonly number[] };
-  /** The token that is overwritten by the last one's state; for a graph that moves tokens. */
+  /** The token that is overwritten by the last one's state; for a graph that moves tokens. No other may share it. */
   readonly placeholder?: number;
 }
 
@@ -64,48 +65,48 @@ export class Encoder {
 
   /**
    * Embeddings of the last token of every sequence.
-   * @param sequences  token ids, none empty; with a prefix only the ids after it
-   * @param places     of each sequence, for graphs that need them
+   * @param tree    the sequences' token ids, with a prefix only those after it
+   * @param places  of each sequence, for graphs that need them
    * @returns [batch][hiddenSize]
    * @throws ModelError "nan-output" when a vector holds a NaN or an infinity
    */
   async run(
-    sequences: readonly ArrayLike<number>[],
+    tree: TokenTree,
     prefix: PrefixCache = this.#empty,
     places: readonly TokenPlaces[] = [],
   ): Promise<Float32Array[]> {
-    const rows = await this.read(sequences, [graphNames.embedding], prefix, places);
+    const rows = await this.read(tree, [graphNames.embedding], prefix, places);
     return rows.map(([state]) => state!);
   }
 
   /** The same for several states of each sequence: the embedding, or those of layers that the graph reads too. [batch][names][hiddenSize] */
   async read(
-    sequences: readonly ArrayLike<number>[],
+    tree: TokenTree,
     names: readonly string[],
     prefix: PrefixCache = this.#empty,
     places: readonly TokenPlaces[] = [],
   ): Promise<Float32Array[][]> {
-    const outputs = await this.outputs(sequences, names, prefix, places);
+    const outputs = await this.outputs(tree, names, prefix, places);
     for (const states of outputs.values()) checkFinite(states);
-    return sequences.map((_, row) =>
+    return tree.paths.map((_, row) =>
       names.map((name) => {
         const states = outputs.get(name)!;
-        const width = states.length / sequences.length;
+        const width = states.length / tree.paths.length;
         return states.slice(row * width, (row + 1) * width);
       }),
     );
   }
 
-  /** Any outputs of the graph, as they come; `sequences` and `prefix` as in `run`. */
+  /** Any outputs of the graph, as they come; `tree` and `prefix` as in `run`. */
   async outputs(
-    sequences: readonly ArrayLike<number>[],
+    tree: TokenTree,
     names: readonly string[],
     prefix: PrefixCache = this.#empty,
     places: readonly TokenPlaces[] = [],
   ): Promise<ReadonlyMap<string, Float32Array>> {
     const feeds = {
-      ...layoutFeeds(sequences, prefix.length),
-      ...placeFeeds(this.#graph, sequences, places),
+      ...layoutFeeds(tree, prefix.length),
+      ...placeFeeds(this.#graph, tree, places),
       ...prefix.feeds,
       ...this.#adapter,
     };
@@ -121,7 +122,7 @@ export class Encoder {
       graphNames.presentKey(i),
       graphNames.presentValue(i),
     ]);
-    const outputs = await this.outputs([ids], names.flat(), this.#empty);
+    const outputs = await this.outputs(TokenTree.of([ids]), names.flat(), this.#empty);
     const shape = [this.#graph.numKeyValueHeads, ids.length, this.#graph.headDim];
     const feeds = pastFeeds(this.#graph, (i, part) => {
       const present = outputs.get(part === "key" ? graphNames.presentKey(i) : graphNames.presentValue(i))!;
@@ -150,53 +151,46 @@ function pastFeeds(
   return feeds;
 }
 
-/** Lays sequences one after the other and says where each token is in the padded grid; see buildInferenceGraph. */
-export function layoutFeeds(sequences: readonly ArrayLike<number>[], pastLength: number): Record<string, Tensor> {
-  const tokens = sequences.reduce((sum, ids) => sum + ids.length, 0);
-  const length = sequences.reduce((longest, ids) => Math.max(longest, ids.length), 0);
-  const inputIds = new BigInt64Array(tokens);
-  const positionIds = new BigInt64Array(tokens);
-  const tokenCell = new BigInt64Array(tokens);
-  const gridIndex = new BigInt64Array(sequences.length * length); // padding repeats token 0
-  const lastToken = new BigInt64Array(sequences.length);
-  let token = 0;
-  sequences.forEach((ids, row) => {
-    for (let i = 0; i < ids.length; i++, token++) {
-      inputIds[token] = BigInt(ids[i]!);
-      positionIds[token] = BigInt(pastLength + i);
-      tokenCell[token] = BigInt(row * length + i);
-      gridIndex[row * length + i] = BigInt(token);
+/** Lays tokens one after the other and says where each is in the padded grid of the sequences; see buildInferenceGraph. */
+export function layoutFeeds({ ids, positions, paths, longest }: TokenTree, pastLength: number): Record<string, Tensor> {
+  const tokenCell = new BigInt64Array(ids.length);
+  const gridIndex = new BigInt64Array(paths.length * longest); // padding repeats token 0
+  for (const [row, path] of paths.entries()) {
+    for (const [i, token] of path.entries()) {
+      const cell = row * longest + i;
+      gridIndex[cell] = BigInt(token);
+      tokenCell[token] = BigInt(cell); // of several sequences the last: all of them hold the same there
     }
-    lastToken[row] = BigInt(token - 1);
-  });
-  const int64 = (data: BigInt64Array, dims: readonly number[]): Tensor => new Tensor("int64", data, dims);
+  }
+  const int64 = (data: BigInt64Array, ...dims: number[]): Tensor => new Tensor("int64", data, dims);
+  const positionIds = BigInt64Array.from(positions, (position) => BigInt(pastLength + position));
+  const lastToken = BigInt64Array.from(paths, (path) => BigInt(path.at(-1)!));
   return {
-    [graphNames.inputIds]: int64(inputIds, [tokens]),
-    [graphNames.positionIds]: int64(positionIds, [tokens]),
-    [graphNames.gridIndex]: int64(gridIndex, [sequences.length, length]),
-    [graphNames.tokenCell]: int64(tokenCell, [tokens]),
-    [graphNames.lastToken]: int64(lastToken, [sequences.length]),
+    [graphNames.inputIds]: int64(BigInt64Array.from(ids, BigInt), ids.length),
+    [graphNames.positionIds]: int64(positionIds, ids.length),
+    [graphNames.gridIndex]: int64(gridIndex, paths.length, longest),
+    [graphNames.tokenCell]: int64(tokenCell, ids.length),
+    [graphNames.lastToken]: int64(lastToken, paths.length),
   };
 }
 
 /** By default the last token is read and every token stays what it is. */
 function placeFeeds(
   { poolsTokens, movesTokens }: InferenceGraph,
-  sequences: readonly ArrayLike<number>[],
+  { ids: { length: tokens }, paths }: TokenTree,
   places: readonly TokenPlaces[],
 ): Record<string, Tensor> {
-  const tokens = sequences.reduce((sum, ids) => sum + ids.length, 0);
-  const weights = new Float32Array(poolsTokens ? sequences.length * tokens : 0);
+  const weights = new Float32Array(poolsTokens ? paths.length * tokens : 0);
   const sources = BigInt64Array.from({ length: movesTokens ? tokens : 0 }, (_, token) => BigInt(token));
-  let first = 0;
-  sequences.forEach(({ length }, row) => {
-    const { pool = { start: length - 1, weights: [1] }, placeholder } = places[row] ?? {};
-    if (poolsTokens) weights.set(pool.weights, row * tokens + first + pool.start);
-    if (movesTokens && placeholder !== undefined) sources[first + placeholder] = BigInt(first + length - 1);
-    first += length;
-  });
+  for (const [row, path] of paths.entries()) {
+    const { pool = { start: path.length - 1, weights: [1] }, placeholder } = places[row] ?? {};
+    if (poolsTokens) {
+      for (const [i, weight] of pool.weights.entries()) weights[row * tokens + path[pool.start + i]!] = weight;
+    }
+    if (movesTokens && placeholder !== undefined) sources[path[placeholder]!] = BigInt(path.at(-1)!);
+  }
   return {
-    ...(poolsTokens ? { [graphNames.poolWeights]: new Tensor("float32", weights, [sequences.length, tokens]) } : {}),
+    ...(poolsTokens ? { [graphNames.poolWeights]: new Tensor("float32", weights, [paths.length, tokens]) } : {}),
     ...(movesTokens ? { [graphNames.sourceToken]: new Tensor("int64", sources, [tokens]) } : {}),
   };
 }

@@ -1,35 +1,65 @@
+import { shareableOf, type TokenSequence, TokenTree } from "./token-tree.ts";
+
 /** Most tokens of one run: bigger gains nothing on the machines measured, smaller wastes threads (docs/design.md). */
 export const defaultBatchTokens = 1024;
 
 export interface BatchOptions {
-  /** Most tokens of one batch. A longer sequence is a batch of its own. */
+  /** Most tokens that one batch computes. A longer sequence is a batch of its own. */
   readonly maxBatchTokens: number;
 }
 
+/** Sequences to be run together. */
+export interface TokenBatch {
+  /** Which of the sequences that were planned, in the order of the tree's paths. */
+  readonly indexes: readonly number[];
+  readonly tree: TokenTree;
+}
+
+/** Lengths within so many tokens count as equal: attention pads a little more, and more beginnings meet. */
+const lengthStep = 4;
+
 /**
  * Groups sequences for running together, the longest first, so that a batch holds similar lengths and the largest
- * buffers are made once. The graph runs the tokens without padding, so their sum is what counts; attention pads to rows ×
- * the longest, which is kept below twice the budget.
- * @param lengths  tokens of each sequence
- * @returns indexes into `lengths`, each exactly once; the same for the same lengths
+ * buffers are made once; among similar lengths those that begin alike, so that their beginnings are computed once. The
+ * graph runs the tokens without padding, so their number is what counts; attention pads to rows × the longest, which is
+ * kept below twice the budget.
+ * @returns each sequence in exactly one batch; the same for the same sequences
  */
-export function planBatches(lengths: ArrayLike<number>, { maxBatchTokens }: BatchOptions): number[][] {
-  const order = Array.from(lengths, (_, i) => i).sort((a, b) => lengths[b]! - lengths[a]! || a - b);
-  const batches: number[][] = [];
-  let batch: number[] = [];
-  let [tokens, longest] = [0, 0];
-  for (const index of order) {
-    const length = lengths[index]!;
-    const fits = tokens + length <= maxBatchTokens && longest * (batch.length + 1) <= 2 * maxBatchTokens;
-    if (batch.length === 0 || !fits) {
-      batch = [];
+export function planBatches(sequences: readonly TokenSequence[], { maxBatchTokens }: BatchOptions): TokenBatch[] {
+  const batches: { readonly indexes: number[]; readonly tree: TokenTree }[] = [];
+  for (const index of planOrder(sequences)) {
+    const sequence = sequences[index]!;
+    let batch = batches.at(-1);
+    if (!batch || !fits(batch.tree, sequence, maxBatchTokens)) {
+      batch = { indexes: [], tree: new TokenTree() };
       batches.push(batch);
-      [tokens, longest] = [0, length];
     }
-    batch.push(index);
-    tokens += length;
+    batch.indexes.push(index);
+    batch.tree.add(sequence);
   }
   return batches;
+}
+
+function fits(tree: TokenTree, sequence: TokenSequence, maxBatchTokens: number): boolean {
+  const cells = Math.max(tree.longest, sequence.ids.length) * (tree.paths.length + 1);
+  return cells <= 2 * maxBatchTokens && tree.ids.length + tree.growth(sequence) <= maxBatchTokens;
+}
+
+function planOrder(sequences: readonly TokenSequence[]): number[] {
+  const step = ({ ids }: TokenSequence): number => Math.ceil(ids.length / lengthStep);
+  return Array.from(sequences.keys()).sort((i, j) => {
+    const [a, b] = [sequences[i]!, sequences[j]!];
+    return step(b) - step(a) || compareBeginnings(a, b) || b.ids.length - a.ids.length || i - j;
+  });
+}
+
+/** By the ids that may be shared, as words in a dictionary. */
+function compareBeginnings(a: TokenSequence, b: TokenSequence): number {
+  const [aLength, bLength] = [shareableOf(a), shareableOf(b)];
+  for (let i = 0; i < aLength && i < bLength; i++) {
+    if (a.ids[i] !== b.ids[i]) return a.ids[i]! - b.ids[i]!;
+  }
+  return aLength - bLength;
 }
 
 /** Equal keys once: `unique` holds the first index of each, `of` the place in `unique` of every key. */

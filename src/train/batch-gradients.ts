@@ -6,6 +6,7 @@ import { prefixIdsName } from "../models/build-training.ts";
 import { layoutFeeds } from "../runtime/encoder.ts";
 import { Session, type SessionOptions, Tensor } from "../runtime/session.ts";
 import { planBatches } from "../text/batch.ts";
+import { type TokenSequence, TokenTree } from "../text/token-tree.ts";
 import { dropoutFeeds } from "./dropout.ts";
 import { infoNce } from "./info-nce.ts";
 import type { FlatTensors } from "./parameters.ts";
@@ -41,17 +42,15 @@ export const parameterFeeds = (parameters: FlatTensors): Feeds =>
     parameters.tensors.map(({ name, shape }) => [name, new Tensor("float32", parameters.view(name), shape)]),
   );
 
-function textFeeds(sequences: readonly (readonly number[])[], prefix: readonly number[]): Feeds {
-  const feeds = layoutFeeds(sequences, prefix.length);
+function textFeeds(tree: TokenTree, prefix: readonly number[]): Feeds {
+  const feeds = layoutFeeds(tree, prefix.length);
   if (prefix.length === 0) return feeds;
   return { ...feeds, [prefixIdsName]: new Tensor("int64", BigInt64Array.from(prefix, BigInt), [prefix.length]) };
 }
 
-const sequencesOf = ({ anchors, positives, hardNegatives }: TrainingBatch): (readonly number[])[] => [
-  ...anchors,
-  ...positives,
-  ...hardNegatives,
-];
+/** Each token by itself: the gradient of the grid takes one cell for one token. */
+const sequencesOf = ({ anchors, positives, hardNegatives }: TrainingBatch): TokenSequence[] =>
+  [...anchors, ...positives, ...hardNegatives].map((ids) => ({ ids, shareable: 0 }));
 
 const pairsFeed = (count: number): Tensor => new Tensor("int64", BigInt64Array.of(BigInt(count)), [1]);
 
@@ -85,9 +84,11 @@ export class DirectGradients implements BatchGradients {
   }
 
   async compute(batch: TrainingBatch, parameters: FlatTensors, gradients: FlatTensors, seed = 0): Promise<number> {
+    const tree = new TokenTree();
+    for (const sequence of sequencesOf(batch)) tree.add(sequence);
     const feeds = {
       ...this.#masks(seed),
-      ...textFeeds(sequencesOf(batch), batch.prefix),
+      ...textFeeds(tree, batch.prefix),
       ...parameterFeeds(parameters),
       [trainingNames.pairs]: pairsFeed(batch.anchors.length),
     };
@@ -149,15 +150,11 @@ export class CachedGradients implements BatchGradients {
 
   async compute(batch: TrainingBatch, parameters: FlatTensors, gradients: FlatTensors, seed = 0): Promise<number> {
     const sequences = sequencesOf(batch);
-    const lengths = sequences.map((ids) => ids.length);
-    const parts = planBatches(lengths, { maxBatchTokens: this.#microBatchTokens }).map((rows, part) => ({
-      rows,
+    const parts = planBatches(sequences, { maxBatchTokens: this.#microBatchTokens }).map(({ indexes, tree }, part) => ({
+      rows: indexes,
       feeds: {
         ...this.#masks(seed + part),
-        ...textFeeds(
-          rows.map((row) => sequences[row]!),
-          batch.prefix,
-        ),
+        ...textFeeds(tree, batch.prefix),
         ...parameterFeeds(parameters),
       },
     }));

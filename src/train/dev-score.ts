@@ -51,15 +51,11 @@ export class DevScore {
     const prefix = await encoder.cachePrefix(this.#prompts.prefix);
     const pairs = this.#set.subsets.flatMap((subset) => subset.pairs);
     const texts = [...new Set(pairs.flatMap(({ sentence1, sentence2 }) => [sentence1, sentence2]))];
-    const ids = texts.map((text) => this.#prompts.encode(text));
+    const sequences = texts.map((text) => ({ ids: this.#prompts.encode(text) }));
     const vectors = new Map<string, Float32Array>();
-    const lengths = ids.map((sequence) => sequence.length);
-    for (const batch of planBatches(lengths, { maxBatchTokens: this.#maxBatchTokens })) {
-      const rows = await encoder.run(
-        batch.map((i) => ids[i]!),
-        prefix,
-      );
-      batch.forEach((i, row) => {
+    for (const { indexes, tree } of planBatches(sequences, { maxBatchTokens: this.#maxBatchTokens })) {
+      const rows = await encoder.run(tree, prefix);
+      indexes.forEach((i, row) => {
         vectors.set(texts[i]!, rows[row]!);
       });
     }
