@@ -58,8 +58,8 @@ function peerSide(dtype: string, options: RecipeOptions): Side {
   return new Side(python!, [resolve(import.meta.dirname, "../../bench/peer.py")], setUp, threads);
 }
 
-/** The linear products that the sentences need, and nothing else. */
-async function limitSide(tokensPerSentence: number): Promise<Side> {
+/** The linear products of the tokens that are computed, and nothing else. */
+async function limitSide(computedPerSentence: number): Promise<Side> {
   const opened = await openCheckpoint(files, { precision: "stored", cacheFolder: cacheFolder() });
   const architecture = findArchitecture(opened.config, opened.configSource);
   const { numLayers } = architecture.readConfig(opened.config, opened.configSource);
@@ -70,7 +70,7 @@ async function limitSide(tokensPerSentence: number): Promise<Side> {
   const setUp = {
     threads,
     rows: 1024,
-    tokens: Math.round(tokensPerSentence * sentences.length),
+    tokens: Math.round(computedPerSentence * sentences.length),
     sentences: sentences.length,
     layers: numLayers,
     shapes: linears.map(([, { shape }]) => [shape[1], shape[0]]),
@@ -93,7 +93,7 @@ async function measure(recipe: RecipeOptions): Promise<Row[]> {
   const others = peers.map((dtype) => peerSide(dtype, recipe));
   for (const side of [...ours, ...others]) await side.ready();
   await ours[0]!.run(); // for the tokens of a sentence
-  const limit = await limitSide(ours[0]!.measures.pop()!.tokensPerSentence!);
+  const limit = await limitSide(ours[0]!.measures.pop()!.computedPerSentence!);
   await limit.ready();
   const sides = [...ours, limit, ...others];
   for (let round = 0; round < Number(values.rounds); round++) for (const side of sides) await side.run();
@@ -123,15 +123,16 @@ function printTable(title: string, rows: readonly Row[]): void {
   const beside = Object.keys(rows[0]!.ratios);
   print(`\n${title}\n`);
   print(
-    `| | sentences/s | ${beside.map((name) => `× ${name}`).join(" | ")} | peak MiB | tokens/sentence | padding in attention | outside the runtime |`,
+    `| | sentences/s | ${beside.map((name) => `× ${name}`).join(" | ")} | peak MiB | tokens/sentence | computed | padding in attention | outside the runtime |`,
   );
-  print(`|---|---|${beside.map(() => "---|").join("")}---|---|---|---|`);
+  print(`|---|---|${beside.map(() => "---|").join("")}---|---|---|---|---|`);
   for (const { name, sentencesPerSecond, peakMiB, ratios, last } of rows) {
     const cells = [
       sentencesPerSecond.toFixed(1),
       ...beside.map((other) => ratios[other]?.toFixed(2) ?? "1"),
       peakMiB.toFixed(0),
       last.tokensPerSentence?.toFixed(1) ?? "",
+      last.computedPerSentence?.toFixed(1) ?? "",
       percent(last.paddingShare),
       percent(last.outsideShare),
     ];

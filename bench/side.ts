@@ -12,6 +12,8 @@ export interface Measure {
   readonly residentBytes?: number;
   /** Tokens that were run, without those of the shared prefix. */
   readonly tokensPerSentence?: number;
+  /** Those of them that were computed: a beginning that sentences of one run share once. */
+  readonly computedPerSentence?: number;
   /** Of the cells of attention's grids. */
   readonly paddingShare?: number;
   /** Of the time. */

@@ -34,12 +34,13 @@ while (!(await lines.next()).done) {
   const start = performance.now();
   const rows = await model.embed(sentences, batchTokens ? { batchTokens } : {});
   const milliseconds = performance.now() - start;
-  const { tokens, cells, runtimeMs } = model.statistics;
+  const { tokens, computedTokens, cells, runtimeMs } = model.statistics;
   const measure: Measure = {
     seconds: milliseconds / 1000,
     peakBytes: process.resourceUsage().maxRSS * 1024,
     first: Array.from(rows[0]!),
     tokensPerSentence: (tokens - before.tokens) / sentences.length,
+    computedPerSentence: (computedTokens - before.computedTokens) / sentences.length,
     paddingShare: 1 - (tokens - before.tokens) / (cells - before.cells),
     outsideShare: 1 - (runtimeMs - before.runtimeMs) / workers / milliseconds,
   };

@@ -13,7 +13,7 @@ import { textSimilarity } from "./text-similarity.ts";
 import type { Word } from "./top-words.ts";
 import type { ModelFacts } from "./worker-protocol.ts";
 
-/** Most texts of one call: few enough that no thread waits long for another at the end. */
+/** About the most texts of one call: few enough that no thread waits long for another at the end. */
 const callTexts = 256;
 
 /** Texts that are shared out together, at least. */
@@ -174,9 +174,9 @@ export class WorkerPool implements EmbeddingModel {
   /** Texts that begin alike go to one thread, which computes their beginning once. */
   async #shareOut<T>(texts: readonly string[], start: number, run: RunPart<T>): Promise<readonly T[]> {
     const order = [...texts.keys()].sort((a, b) => compare(texts[a]!, texts[b]!) || a - b);
-    const size = Math.min(callTexts, Math.ceil(texts.length / this.#threads));
+    const rounds = Math.ceil(texts.length / (this.#threads * callTexts));
     const results = new Array<T>(texts.length);
-    const calls = chunks(order, size).map(async (places) => {
+    const calls = evenParts(order, (place) => texts[place]!.length, this.#threads * rounds).map(async (places) => {
       const part = places.map((place) => texts[place]!);
       const rows = await run(
         part,
@@ -225,8 +225,22 @@ async function* windows(texts: Iterable<string> | AsyncIterable<string>, size: n
 
 const compare = (a: string, b: string): number => (a < b ? -1 : Number(a > b));
 
-const chunks = <T>(list: readonly T[], size: number): T[][] =>
-  Array.from({ length: Math.ceil(list.length / size) }, (_, i) => list.slice(i * size, (i + 1) * size));
+/** About what a template adds to a sentence, characters. */
+const templateLength = 24;
+
+/** Cuts a list into at most `count` parts of about the same total length, none empty. */
+function evenParts<T>(list: readonly T[], lengthOf: (item: T) => number, count: number): T[][] {
+  const parts = Array.from({ length: count }, (): T[] => []);
+  const weights = list.map((item) => templateLength + lengthOf(item));
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  let before = 0;
+  for (const [i, item] of list.entries()) {
+    const middle = before + weights[i]! / 2;
+    parts[Math.floor((count * middle) / total)]!.push(item);
+    before += weights[i]!;
+  }
+  return parts.filter((part) => part.length > 0);
+}
 
 async function collect<T>(lists: AsyncIterable<readonly T[]>): Promise<T[]> {
   const all: T[] = [];

@@ -57,11 +57,9 @@ export function selfAttention(
   const value = context.keyGrid.toGrid(project("v", x, numKeyValueHeads)); // [numKeyValueHeads, batch, length, headDim]
   context.present({ key, value });
   const scores = add(scaledScores(q, key, headDim), context.mask); // [numKeyValueHeads, batch, group · queryLength, length]
-  const attended = context.past
-    ? attendWithPast(q, scores, value, context.past, context.queryGrid)
-    : matmul(softmax(scores), value);
-  const joined = context.queryGrid.fromGrid(attended); // [queries, numHeads · headDim]
-  return linear(weights.at(output), joined, fixed(x.shape[1], "hiddenSize"));
+  const own = context.queryGrid.fromGrid(matmul(softmax(scores), value)); // [queries, numHeads · headDim]
+  const attended = context.past ? withPast(own, query, scores, context.past, context.queryGrid) : own;
+  return linear(weights.at(output), attended, fixed(x.shape[1], "hiddenSize"));
 }
 
 /** RMSNorm of every head by itself. */
@@ -76,20 +74,29 @@ function scaledScores(q: Value, key: Value, headDim: number): Value {
 }
 
 /**
- * Scores and values of the past are one product for the whole batch, so the past is never copied for a row. Nor are its
- * scores, which are many after a long one: the sequence's own tokens are attended by themselves, and to the past they are one
- * more token, the sink, whose score is the logarithm of the sum of their exponents and whose value is nothing. Its share
- * of the softmax is theirs.
+ * What the queries find in the past, joined to what they found in their own sequences. The past is the same for all, so its
+ * scores and values are one product for the whole batch, without copies or padding. Nor are its scores copied, which are
+ * many after a long one: the sequence's own tokens are to the past one more token, the sink, whose score is the
+ * logarithm of the sum of their exponents and whose value is nothing. Its share of the softmax is theirs.
+ * @param own     attention within the sequences, [queries, numHeads · headDim]
+ * @param scores  its scores with the mask, [numKeyValueHeads, batch, group · queryLength, length]
  */
-function attendWithPast(q: Value, scores: Value, value: Value, past: KeyValues, grid: HeadGrid): Value {
-  const headDim = fixed(q.shape[3], "headDim");
-  const ownExponents = unsqueeze(reduceLogSumExp(scores, -1), 3); // [numKeyValueHeads, batch, group · queryLength, 1]
-  const sinkScores = mul(ownExponents, float32Constant(q.graph, [headDim ** 0.5], [])); // which scaledScores takes away
-  const pastScores = scaledScores(grid.join(concat([q, sinkScores], 3)), keysWithSink(past.key), headDim);
-  const probabilities = softmax(pastScores); // [numKeyValueHeads, batch · group · queryLength, past + 1]
-  const fromPast = grid.split(matmul(probabilities, concat([past.value, nothing(past.value)], 1)), headDim);
+function withPast(own: Value, query: Value, scores: Value, past: KeyValues, grid: HeadGrid): Value {
+  const headDim = fixed(past.key.shape[2], "headDim");
+  const ownExponents = grid.toLists(grid.fromGrid(unsqueeze(reduceLogSumExp(scores, -1), 3))); // [numKeyValueHeads, queries · group, 1]
+  const sinkScores = mul(ownExponents, float32Constant(own.graph, [headDim ** 0.5], [])); // which scaledScores takes away
+  const pastScores = scaledScores(concat([grid.toLists(query), sinkScores], 2), keysWithSink(past.key), headDim);
+  const probabilities = softmax(pastScores); // [numKeyValueHeads, queries · group, past + 1]
+  const fromPast = grid.fromLists(matmul(probabilities, concat([past.value, nothing(past.value)], 1)));
   const ownShare = slice(probabilities, 2, sizes(past.key, 1, 2), Number.MAX_SAFE_INTEGER, 1);
-  return add(mul(matmul(softmax(scores), value), grid.split(ownShare, 1)), fromPast);
+  return add(scaleHeads(own, grid.fromLists(ownShare)), fromPast);
+}
+
+/** Rows [rows, heads · headDim], each head times its factor, [rows, heads]. */
+function scaleHeads(x: Value, factors: Value): Value {
+  const [rows, heads] = [x.shape[0]!, fixed(factors.shape[1], "numHeads")];
+  const byHead = reshape(x, [rows, heads, fixed(x.shape[1], "a row's width") / heads]);
+  return reshape(mul(byHead, unsqueeze(factors, 2)), x.shape);
 }
 
 /** Keys [heads, past, headDim] and one more, each with one more channel: 0, and for the sink 1. */

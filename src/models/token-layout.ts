@@ -1,7 +1,7 @@
-import { float32Constant, int64Constant, type Value } from "../graph/graph.ts";
+import { fixed, float32Constant, int64Constant, type Value } from "../graph/graph.ts";
 import { add, cast, cos, div, equal, lessOrEqual, mul, sin, sub, where } from "../graph/ops/elementwise.ts";
 import { rotaryEmbedding } from "../graph/ops/fused.ts";
-import { concat, gather, gatherWith, range, reshape, reshapeTo, sizes, unsqueeze } from "../graph/ops/shape-ops.ts";
+import { gather, gatherWith, range, reshape, reshapeTo, sizes, transpose, unsqueeze } from "../graph/ops/shape-ops.ts";
 import type { Dim } from "../graph/shape.ts";
 import { product } from "../graph/shape.ts";
 import type { RotaryConfig } from "./config.ts";
@@ -10,20 +10,19 @@ import type { RotaryConfig } from "./config.ts";
 export interface HeadShape {
   readonly numHeads: number;
   readonly numKeyValueHeads: number;
-  readonly headDim: number;
 }
 
 /**
- * The way between rows [rows, numHeads · headDim], which have no padding, and the grid that attention needs,
- * [numKeyValueHeads, batch, group · length, headDim]. One Gather does what a padding and a transposition would do.
+ * The way between rows [rows, numHeads · width], which have no padding, and what attention needs: within sequences a grid
+ * [numKeyValueHeads, batch, group · length, width], for what all rows look at alike one list of each head,
+ * [numKeyValueHeads, rows · group, width].
  */
 export interface HeadGrid {
+  /** One Gather does what a padding and a transposition would do. The width is headDim. */
   toGrid(rows: Value): Value;
   fromGrid(grid: Value): Value;
-  /** Splits [numKeyValueHeads, batch · group · length, last] into the grid's dimensions. */
-  split(flat: Value, last: Dim): Value;
-  /** The reverse of split. */
-  join(grid: Value): Value;
+  toLists(rows: Value): Value;
+  fromLists(lists: Value): Value;
 }
 
 /**
@@ -32,7 +31,7 @@ export interface HeadGrid {
  */
 export function headGrid(index: Value, cell: Value, heads: HeadShape): HeadGrid {
   const { graph } = index;
-  const { numHeads, numKeyValueHeads, headDim } = heads;
+  const { numHeads, numKeyValueHeads } = heads;
   const group = numHeads / numKeyValueHeads;
   const [batch, length] = index.shape as [Dim, Dim];
   const [rows] = cell.shape as [Dim];
@@ -60,12 +59,6 @@ export function headGrid(index: Value, cell: Value, heads: HeadShape): HeadGrid 
   const inHead = add(cell, mul(rowStart, constant([group - 1], [1])));
   const fromGridIndex = add(unsqueeze(inHead, 1), headStart); // [rows, numHeads]
 
-  const splitTarget = concat(
-    [constant([numKeyValueHeads], [1]), batchSize, mul(groupSize, lengthSize), constant([-1], [1])],
-    0,
-  );
-  const joined = product([batch, gridRows]);
-  const joinedSize = mul(mul(groupSize, lengthSize), batchSize);
   /** 1 where a cell of the grid holds a row, 0 where it is padding, [1, batch, group · length, 1]. */
   const occupied = (): Value => {
     const cells = reshapeTo(
@@ -77,27 +70,31 @@ export function headGrid(index: Value, cell: Value, heads: HeadShape): HeadGrid 
     const copies = mul(holds, float32Constant(graph, new Float32Array(group).fill(1), [1, group, 1]));
     return unsqueeze(unsqueeze(reshape(copies, [batch, gridRows]), 0), 3);
   };
-  const toHeads = (rowsOfHeads: Value): Value =>
-    reshape(rowsOfHeads, [product([rowsOf(rowsOfHeads), numHeads]), headDim]);
-  const toCells = (grid: Value): Value => reshape(grid, [product([numKeyValueHeads, batch, gridRows]), headDim]);
+  const widthOf = (x: Value, copies = 1): number => fixed(x.shape.at(-1), "a head's width") / copies;
+  const numCells = product([numKeyValueHeads, batch, gridRows]);
+  const toCells = (grid: Value): Value => reshape(grid, [numCells, widthOf(grid)]);
+  /** One row for each head, of [rows, numHeads · width] or [rows, numHeads, width]. */
+  const toHeads = (x: Value, width: number): Value => reshape(x, [product([rowsOf(x), numHeads]), width]);
   return {
-    toGrid: (x) => gatherWith(toHeads(x), toGridIndex, (grad) => toHeads(gather(toCells(grad), fromGridIndex))),
-    fromGrid: (grid) => {
-      const back = (grad: Value): Value => toCells(mul(gather(toHeads(grad), toGridIndex), occupied()));
-      return reshape(gatherWith(toCells(grid), fromGridIndex, back), [rows, numHeads * headDim]);
+    toGrid: (x) => {
+      const width = widthOf(x, numHeads);
+      const back = (grad: Value): Value => toHeads(gather(toCells(grad), fromGridIndex), width);
+      return gatherWith(toHeads(x, width), toGridIndex, back);
     },
-    split: (flat, last) => reshapeTo(flat, splitTarget, [numKeyValueHeads, batch, gridRows, last]),
-    join: (grid) => {
-      const last = grid.shape[3] as Dim;
-      const target = concat(
-        [
-          constant([numKeyValueHeads], [1]),
-          joinedSize,
-          typeof last === "number" ? constant([last], [1]) : sizes(grid, 3, 4),
-        ],
-        0,
-      );
-      return reshapeTo(grid, target, [numKeyValueHeads, joined, last]);
+    fromGrid: (grid) => {
+      const width = widthOf(grid);
+      const back = (grad: Value): Value => toCells(mul(gather(toHeads(grad, width), toGridIndex), occupied()));
+      return reshape(gatherWith(toCells(grid), fromGridIndex, back), [rows, numHeads * width]);
+    },
+    toLists: (x) => {
+      const width = widthOf(x, numHeads);
+      const byHead = transpose(reshape(x, [rows, numKeyValueHeads, group * width]), [1, 0, 2]);
+      return reshape(byHead, [numKeyValueHeads, product([rows, group]), width]);
+    },
+    fromLists: (lists) => {
+      const width = widthOf(lists);
+      const byHead = reshape(lists, [numKeyValueHeads, rows, group * width]);
+      return reshape(transpose(byHead, [1, 0, 2]), [rows, numHeads * width]);
     },
   };
 }

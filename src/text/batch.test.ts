@@ -15,7 +15,7 @@ const budget = fc.integer({ min: 1, max: 200 });
 test("every sequence is in one batch, once, and in its place of the tree", () => {
   fc.assert(
     fc.property(sequences, budget, (sequences, maxBatchTokens) => {
-      const batches = planBatches(sequences, { maxBatchTokens });
+      const batches = [...planBatches(sequences, { maxBatchTokens })];
       const planned = batches.flatMap(({ indexes }) => indexes);
       expect(planned.sort((a, b) => a - b)).toEqual([...sequences.keys()]);
       for (const { indexes, tree } of batches) {
@@ -41,7 +41,7 @@ test("a batch keeps to the budget, and its padded grid to twice as much, unless 
 });
 
 const planOf = (sequences: readonly TokenSequence[], maxBatchTokens: number): (readonly number[])[] =>
-  planBatches(sequences, { maxBatchTokens }).map(({ indexes }) => indexes);
+  Array.from(planBatches(sequences, { maxBatchTokens }), ({ indexes }) => indexes);
 const apart = (...lengths: number[]): TokenSequence[] =>
   lengths.map((length) => ({ ids: new Int32Array(length), shareable: 0 }));
 

@@ -23,21 +23,23 @@ const lengthStep = 4;
  * buffers are made once; among similar lengths those that begin alike, so that their beginnings are computed once. The
  * graph runs the tokens without padding, so their number is what counts; attention pads to rows × the longest, which is
  * kept below twice the budget.
- * @returns each sequence in exactly one batch; the same for the same sequences
+ * @yields each sequence in exactly one batch; the same for the same sequences. One tree is held at a time
  */
-export function planBatches(sequences: readonly TokenSequence[], { maxBatchTokens }: BatchOptions): TokenBatch[] {
-  const batches: { readonly indexes: number[]; readonly tree: TokenTree }[] = [];
+export function* planBatches(
+  sequences: readonly TokenSequence[],
+  { maxBatchTokens }: BatchOptions,
+): Generator<TokenBatch, void, undefined> {
+  let [indexes, tree] = [[] as number[], new TokenTree()];
   for (const index of planOrder(sequences)) {
     const sequence = sequences[index]!;
-    let batch = batches.at(-1);
-    if (!batch || !fits(batch.tree, sequence, maxBatchTokens)) {
-      batch = { indexes: [], tree: new TokenTree() };
-      batches.push(batch);
+    if (indexes.length > 0 && !fits(tree, sequence, maxBatchTokens)) {
+      yield { indexes, tree };
+      [indexes, tree] = [[], new TokenTree()];
     }
-    batch.indexes.push(index);
-    batch.tree.add(sequence);
+    indexes.push(index);
+    tree.add(sequence);
   }
-  return batches;
+  if (indexes.length > 0) yield { indexes, tree };
 }
 
 function fits(tree: TokenTree, sequence: TokenSequence, maxBatchTokens: number): boolean {

@@ -150,7 +150,8 @@ export class CachedGradients implements BatchGradients {
 
   async compute(batch: TrainingBatch, parameters: FlatTensors, gradients: FlatTensors, seed = 0): Promise<number> {
     const sequences = sequencesOf(batch);
-    const parts = planBatches(sequences, { maxBatchTokens: this.#microBatchTokens }).map(({ indexes, tree }, part) => ({
+    const batches = [...planBatches(sequences, { maxBatchTokens: this.#microBatchTokens })];
+    const parts = batches.map(({ indexes, tree }, part) => ({
       rows: indexes,
       feeds: {
         ...this.#masks(seed + part),
