@@ -16,6 +16,9 @@ import type { ModelFacts } from "./worker-protocol.ts";
 /** About the most texts of one call: few enough that no thread waits long for another at the end. */
 const callTexts = 256;
 
+/** Texts below which a call is not made smaller to even the threads' work out. */
+const smallCallTexts = 64;
+
 /** Texts that are shared out together, at least. */
 const windowTexts = 2048;
 
@@ -174,7 +177,8 @@ export class WorkerPool implements EmbeddingModel {
   /** Texts that begin alike go to one thread, which computes their beginning once. */
   async #shareOut<T>(texts: readonly string[], start: number, run: RunPart<T>): Promise<readonly T[]> {
     const order = [...texts.keys()].sort((a, b) => compare(texts[a]!, texts[b]!) || a - b);
-    const rounds = Math.ceil(texts.length / (this.#threads * callTexts));
+    const each = texts.length / this.#threads;
+    const rounds = Math.max(Math.ceil(each / callTexts), Math.min(4, Math.floor(each / smallCallTexts)));
     const results = new Array<T>(texts.length);
     const calls = evenParts(order, (place) => texts[place]!.length, this.#threads * rounds).map(async (places) => {
       const part = places.map((place) => texts[place]!);
