@@ -111,7 +111,7 @@ describe("a run", () => {
       });
       return tokens;
     };
-    const [small, large] = [await chosen("small", 186e6), await chosen("large", 195e6)] as [number, number];
+    const [small, large] = [await chosen("small", 190e6), await chosen("large", 199e6)] as [number, number];
     expect(small).toBeGreaterThan(0);
     expect(large).toBeGreaterThan(small);
     expect(await chosen("ample", 2e9)).toBe("batch");

@@ -93,6 +93,27 @@ test("a stream of more than a window comes in order", async () => {
   expect(Math.max(...last!.map((value, i) => Math.abs(value - expected![i]!)))).toBeLessThan(1e-5);
 });
 
+test("a stream that is left early stops the work that nobody waits for", async () => {
+  const before = pool.statistics.sequences;
+  const many = Array.from({ length: 4096 }, (_, i) => `${"word ".repeat(40)}number ${i}`);
+  for await (const { index } of pool.embedStream(many)) if (index === 0) break;
+  await pool.embed(["a", "b"]); // behind what was left
+  expect(pool.statistics.sequences - before).toBeLessThan(many.length);
+});
+
+test("many calls listen to one signal without a warning", async () => {
+  const warnings: Error[] = [];
+  const warn = (warning: Error): number => warnings.push(warning);
+  process.on("warning", warn);
+  await pool.embed(
+    Array.from({ length: 4096 }, (_, i) => `number ${i}`),
+    { signal: new AbortController().signal },
+  );
+  await new Promise((turn) => setImmediate(turn));
+  process.off("warning", warn);
+  expect(warnings).toEqual([]);
+});
+
 test("an abort stops the work of all workers", async () => {
   const signal = AbortSignal.abort();
   await expect(pool.embed(texts, { signal })).rejects.toMatchObject({ code: "aborted" });

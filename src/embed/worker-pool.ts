@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { InputError } from "../errors.ts";
 import type { Recipe, RecipeOptions } from "../text/recipe.ts";
 import type {
@@ -101,9 +102,9 @@ export class WorkerPool implements EmbeddingModel {
     texts: Iterable<string> | AsyncIterable<string>,
     { signal, ...options }: EmbedOptions = {},
   ): AsyncGenerator<StreamedEmbedding, void, undefined> {
-    const run: RunPart<StreamedEmbedding> = (part, indexes) =>
+    const run: RunPart<StreamedEmbedding> = (part, indexes, signal) =>
       this.#leastLoaded().call(this.#view, "embedWindow", [part, { ...options, indexes }], signal);
-    for await (const results of this.#sideBySide(texts, run)) yield* results;
+    for await (const results of this.#sideBySide(texts, run, signal)) yield* results;
   }
 
   async embedLayers(
@@ -111,15 +112,15 @@ export class WorkerPool implements EmbeddingModel {
     layers: readonly number[],
     { signal, ...options }: EmbedOptions = {},
   ): Promise<Float32Array[][]> {
-    const run: RunPart<Float32Array[]> = (part, indexes) =>
+    const run: RunPart<Float32Array[]> = (part, indexes, signal) =>
       this.#leastLoaded().call(this.#view, "embedLayers", [part, layers, { ...options, indexes }], signal);
-    return collect(this.#sideBySide(texts, run));
+    return collect(this.#sideBySide(texts, run, signal));
   }
 
   async explain(texts: readonly string[], { signal, ...options }: ExplainOptions = {}): Promise<Word[][]> {
-    const run: RunPart<Word[]> = (part, indexes) =>
+    const run: RunPart<Word[]> = (part, indexes, signal) =>
       this.#leastLoaded().call(this.#view, "explain", [part, { ...options, indexes }], signal);
-    return collect(this.#sideBySide(texts, run));
+    return collect(this.#sideBySide(texts, run, signal));
   }
 
   async embedTokens(
@@ -160,22 +161,30 @@ export class WorkerPool implements EmbeddingModel {
   async *#sideBySide<T>(
     texts: Iterable<string> | AsyncIterable<string>,
     run: RunPart<T>,
+    signal: AbortSignal | undefined,
   ): AsyncGenerator<readonly T[], void, undefined> {
+    const end = new AbortController();
+    const own = following(signal ? [signal, end.signal] : [end.signal]);
     const pending: Promise<readonly T[]>[] = [];
     try {
       for await (const { part, start } of windows(texts, Math.max(windowTexts, callTexts * this.#threads))) {
-        const results = this.#shareOut(part, start, run);
+        const results = this.#shareOut(part, start, (some, indexes) => run(some, indexes, own));
         results.catch(() => {}); // it is awaited in its turn
         if (pending.push(results) > 1) yield await pending.shift()!;
       }
       while (pending.length > 0) yield await pending.shift()!;
     } finally {
+      end.abort(); // what nobody waits for any more
       await Promise.allSettled(pending);
     }
   }
 
   /** Texts that begin alike go to one thread, which computes their beginning once. */
-  async #shareOut<T>(texts: readonly string[], start: number, run: RunPart<T>): Promise<readonly T[]> {
+  async #shareOut<T>(
+    texts: readonly string[],
+    start: number,
+    run: (part: readonly string[], indexes: readonly number[]) => Promise<readonly T[]>,
+  ): Promise<readonly T[]> {
     const order = [...texts.keys()].sort((a, b) => compare(texts[a]!, texts[b]!) || a - b);
     const each = texts.length / this.#threads;
     const rounds = Math.max(Math.ceil(each / callTexts), Math.min(4, Math.floor(each / smallCallTexts)));
@@ -208,7 +217,14 @@ export class WorkerPool implements EmbeddingModel {
 }
 
 /** @param indexes  numbers of the part's texts in the input */
-type RunPart<T> = (part: readonly string[], indexes: readonly number[]) => Promise<readonly T[]>;
+type RunPart<T> = (part: readonly string[], indexes: readonly number[], signal: AbortSignal) => Promise<readonly T[]>;
+
+/** A signal that many calls may listen to; the caller's own would warn of a leak. */
+function following(signals: AbortSignal[]): AbortSignal {
+  const own = AbortSignal.any(signals);
+  setMaxListeners(0, own);
+  return own;
+}
 
 interface Window {
   readonly part: readonly string[];
