@@ -12,8 +12,8 @@ import { median } from "./side.ts";
 
 /**
  * The table of docs/recipes.md: every named recipe on STS-B dev and test and on STS12 to 16 (their average), Spearman × 100,
- * and the time of a sentence relative to the plain template's, on the first 256 sentences of dev, median of three. Vectors are kept on disk, so
- * that it can be stopped and started again; `--tasks dev` leaves the test sets out, `--tasks none` all of them.
+ * and the time of a sentence relative to the plain template's, on the first 256 sentences of dev, median of three. Vectors are
+ * kept on disk, so that it can be stopped and started again; `--tasks dev` leaves the test sets out, `--tasks none` all of them.
  */
 const { values } = parseArgs({
   options: {

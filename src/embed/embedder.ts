@@ -2,7 +2,7 @@ import { InputError } from "../errors.ts";
 import { buildNextTokenGraph } from "../models/build-next-token.ts";
 import type { Encoder } from "../runtime/encoder.ts";
 import { nextTokenScores } from "../runtime/next-token.ts";
-import { defaultBatchTokens, planBatches, uniqueIndex } from "../text/batch.ts";
+import { defaultBatchTokens, runBatches, uniqueIndex } from "../text/batch.ts";
 import { completeRecipe } from "../text/complete-recipe.ts";
 import { type Recipe, type RecipeOptions, recipeId } from "../text/recipe.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
@@ -19,11 +19,9 @@ import { scaleToUnit } from "./pooling.ts";
 import { RunMeter } from "./run-meter.ts";
 import { StateReader } from "./state-reader.ts";
 import { textSimilarity } from "./text-similarity.ts";
+import { textWindows, windowTexts } from "./text-windows.ts";
 import { topTokens, type Word } from "./top-words.ts";
 import { readWhitening, type Whiten } from "./whitening.ts";
-
-/** Texts that a stream collects before it sorts and runs them: bounds its memory. */
-const windowTexts = 2048;
 
 interface EmbedderParts {
   readonly name: string;
@@ -107,17 +105,8 @@ export class Embedder implements EmbeddingModel {
     texts: Iterable<string> | AsyncIterable<string>,
     options: EmbedOptions = {},
   ): AsyncGenerator<StreamedEmbedding, void, undefined> {
-    let window: string[] = [];
-    let done = 0;
-    for await (const text of texts) {
-      window.push(text);
-      if (window.length < windowTexts) continue;
-      yield* await this.embedWindow(window, { ...options, indexes: window.map((_, i) => done + i) });
-      done += window.length;
-      window = [];
-    }
-    if (window.length > 0) {
-      yield* await this.embedWindow(window, { ...options, indexes: window.map((_, i) => done + i) });
+    for await (const { texts: window, indexes } of textWindows(texts, windowTexts)) {
+      yield* await this.embedWindow(window, { ...options, indexes });
     }
   }
 
@@ -161,16 +150,9 @@ export class Embedder implements EmbeddingModel {
     this.#checkOpen();
     for (const [i, sequence] of ids.entries()) this.#checkIds(sequence, i);
     const encoder = await this.#pool.get({ layer: options.layer ?? "last", adapter: this.recipe.adapter });
-    const states = new Array<Float32Array>(ids.length);
     const sequences = ids.map((sequence) => ({ ids: sequence }));
-    for (const { indexes, tree } of planBatches(sequences, { maxBatchTokens: defaultBatchTokens })) {
-      checkSignal(options.signal);
-      const rows = await this.#meter.time(tree, () => encoder.run(tree));
-      indexes.forEach((i, row) => {
-        states[i] = rows[row]!;
-      });
-    }
-    return states;
+    const plan = { maxBatchTokens: defaultBatchTokens, signal: options.signal };
+    return runBatches(sequences, plan, ({ tree }) => this.#meter.time(tree, () => encoder.run(tree)));
   }
 
   similarity(a: string, b: string, options: EmbedOptions = {}): Promise<number> {
@@ -231,8 +213,4 @@ export class Embedder implements EmbeddingModel {
 function checkBatchTokens(batchTokens: number | undefined): void {
   if (batchTokens === undefined || (Number.isInteger(batchTokens) && batchTokens > 0)) return;
   throw new InputError("bad-option", `batchTokens is ${batchTokens}; it must be a whole number over 0.`);
-}
-
-function checkSignal(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw new InputError("aborted", "stopped by the caller's signal.", { cause: signal.reason });
 }

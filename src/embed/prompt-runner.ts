@@ -1,7 +1,7 @@
-import { InputError, ModelError } from "../errors.ts";
+import { ModelError } from "../errors.ts";
 import type { DecoderConfig } from "../models/config.ts";
 import type { Encoder, PrefixCache, TokenPlaces } from "../runtime/encoder.ts";
-import { defaultBatchTokens, planBatches } from "../text/batch.ts";
+import { defaultBatchTokens, runBatches } from "../text/batch.ts";
 import { cleanUp } from "../text/clean-up.ts";
 import { type EncodedPrompt, encodePrompt, sentenceSpan, sharedPrefix, startsWith } from "../text/prompt.ts";
 import type { PromptParts } from "../text/prompt-parts.ts";
@@ -96,24 +96,18 @@ export class PromptRunner {
 }
 
 /** In batches, the longest first; results in the order of `prompts`. */
-async function runPrompts<T>(
+function runPrompts<T>(
   prompts: readonly PreparedPrompt[],
   prefix: PrefixCache | undefined,
   { batchTokens = defaultBatchTokens, signal }: EmbedOptions,
   runBatch: RunBatch<T>,
 ): Promise<T[]> {
   const skip = prefix?.length ?? 0;
-  const results = new Array<T>(prompts.length);
   const sequences = prompts.map((prompt) => sequenceOf(prompt, skip));
-  for (const { indexes, tree } of planBatches(sequences, { maxBatchTokens: batchTokens })) {
-    if (signal?.aborted) throw new InputError("aborted", "stopped by the caller's signal.", { cause: signal.reason });
+  return runBatches(sequences, { maxBatchTokens: batchTokens, signal }, ({ indexes, tree }) => {
     const places = indexes.map((i) => placesOf(prompts[i]!, skip));
-    const rows = await runBatch(tree, prefix, places);
-    indexes.forEach((i, row) => {
-      results[i] = rows[row]!;
-    });
-  }
-  return results;
+    return runBatch(tree, prefix, places);
+  });
 }
 
 /** The placeholder and what comes after it depend on the sequence's end. */

@@ -11,6 +11,7 @@ import type {
 import type { LoadOptions } from "./load.ts";
 import { PoolThread } from "./pool-thread.ts";
 import { textSimilarity } from "./text-similarity.ts";
+import { type TextWindow, textWindows, windowTexts } from "./text-windows.ts";
 import type { Word } from "./top-words.ts";
 import type { ModelFacts } from "./worker-protocol.ts";
 
@@ -19,9 +20,6 @@ const callTexts = 256;
 
 /** Texts below which a call is not made smaller to even the threads' work out. */
 const smallCallTexts = 64;
-
-/** Texts that are shared out together, at least. */
-const windowTexts = 2048;
 
 /** The threads of a pool and the views on them that are open. */
 interface Shared {
@@ -167,8 +165,8 @@ export class WorkerPool implements EmbeddingModel {
     const own = following(signal ? [signal, end.signal] : [end.signal]);
     const pending: Promise<readonly T[]>[] = [];
     try {
-      for await (const { part, start } of windows(texts, Math.max(windowTexts, callTexts * this.#threads))) {
-        const results = this.#shareOut(part, start, (some, indexes) => run(some, indexes, own));
+      for await (const window of textWindows(texts, Math.max(windowTexts, callTexts * this.#threads))) {
+        const results = this.#shareOut(window, (part, indexes) => run(part, indexes, own));
         results.catch(() => {}); // it is awaited in its turn
         if (pending.push(results) > 1) yield await pending.shift()!;
       }
@@ -181,8 +179,7 @@ export class WorkerPool implements EmbeddingModel {
 
   /** Texts that begin alike go to one thread, which computes their beginning once. */
   async #shareOut<T>(
-    texts: readonly string[],
-    start: number,
+    { texts, indexes }: TextWindow,
     run: (part: readonly string[], indexes: readonly number[]) => Promise<readonly T[]>,
   ): Promise<readonly T[]> {
     const order = [...texts.keys()].sort((a, b) => compare(texts[a]!, texts[b]!) || a - b);
@@ -193,7 +190,7 @@ export class WorkerPool implements EmbeddingModel {
       const part = places.map((place) => texts[place]!);
       const rows = await run(
         part,
-        places.map((place) => start + place),
+        places.map((place) => indexes[place]!),
       );
       for (const [i, place] of places.entries()) results[place] = rows[i]!;
     });
@@ -224,23 +221,6 @@ function following(signals: AbortSignal[]): AbortSignal {
   const own = AbortSignal.any(signals);
   setMaxListeners(0, own);
   return own;
-}
-
-interface Window {
-  readonly part: readonly string[];
-  /** Number of the first. */
-  readonly start: number;
-}
-
-async function* windows(texts: Iterable<string> | AsyncIterable<string>, size: number): AsyncGenerator<Window> {
-  let [part, start] = [[] as string[], 0];
-  for await (const text of texts) {
-    if (part.push(text) < size) continue;
-    yield { part, start };
-    start += part.length;
-    part = [];
-  }
-  if (part.length > 0) yield { part, start };
 }
 
 const compare = (a: string, b: string): number => (a < b ? -1 : Number(a > b));

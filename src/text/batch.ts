@@ -1,3 +1,4 @@
+import { InputError } from "../errors.ts";
 import { shareableOf, type TokenSequence, TokenTree } from "./token-tree.ts";
 
 /** Most tokens of one run: bigger gains nothing on the machines measured, smaller wastes threads (docs/design.md). */
@@ -40,6 +41,26 @@ export function* planBatches(
     tree.add(sequence);
   }
   if (indexes.length > 0) yield { indexes, tree };
+}
+
+/**
+ * Runs sequences in batches.
+ * @param run  gives one result for each sequence of a batch
+ * @returns results in the order of `sequences`
+ * @throws InputError "aborted" between two batches when the signal says so
+ */
+export async function runBatches<T>(
+  sequences: readonly TokenSequence[],
+  { signal, ...options }: BatchOptions & { readonly signal?: AbortSignal | undefined },
+  run: (batch: TokenBatch) => Promise<readonly T[]>,
+): Promise<T[]> {
+  const results = new Array<T>(sequences.length);
+  for (const batch of planBatches(sequences, options)) {
+    if (signal?.aborted) throw new InputError("aborted", "stopped by the caller's signal.", { cause: signal.reason });
+    const rows = await run(batch);
+    for (const [row, index] of batch.indexes.entries()) results[index] = rows[row]!;
+  }
+  return results;
 }
 
 function fits(tree: TokenTree, sequence: TokenSequence, maxBatchTokens: number): boolean {

@@ -7,7 +7,7 @@ import { LoraInputs } from "../models/lora.ts";
 import { fusesNorms } from "../runtime/device.ts";
 import { Encoder } from "../runtime/encoder.ts";
 import type { SessionOptions } from "../runtime/session.ts";
-import { planBatches } from "../text/batch.ts";
+import { runBatches } from "../text/batch.ts";
 import { parameterFeeds } from "./batch-gradients.ts";
 import type { FlatTensors } from "./parameters.ts";
 import type { PromptEncoder } from "./prompts.ts";
@@ -52,13 +52,9 @@ export class DevScore {
     const pairs = this.#set.subsets.flatMap((subset) => subset.pairs);
     const texts = [...new Set(pairs.flatMap(({ sentence1, sentence2 }) => [sentence1, sentence2]))];
     const sequences = texts.map((text) => ({ ids: this.#prompts.encode(text) }));
-    const vectors = new Map<string, Float32Array>();
-    for (const { indexes, tree } of planBatches(sequences, { maxBatchTokens: this.#maxBatchTokens })) {
-      const rows = await encoder.run(tree, prefix);
-      indexes.forEach((i, row) => {
-        vectors.set(texts[i]!, rows[row]!);
-      });
-    }
+    const plan = { maxBatchTokens: this.#maxBatchTokens };
+    const rows = await runBatches(sequences, plan, ({ tree }) => encoder.run(tree, prefix));
+    const vectors = new Map(texts.map((text, i) => [text, rows[i]!]));
     return scoreSts(this.#set, (text) => vectors.get(text)!).all.spearman;
   }
 
