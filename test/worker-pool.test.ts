@@ -124,4 +124,5 @@ test("a model that cannot be loaded is the worker's error, of its class", async 
   const failed = load(join(folder, "nothing"), { workers: 2, offline: true });
   await expect(failed).rejects.toMatchObject({ name: "ModelError", code: "model-not-found" });
   await expect(load(folder, { workers: 0 })).rejects.toMatchObject({ code: "bad-option" });
+  await expect(load(folder, { workers: 2_000_000 })).rejects.toThrow(/^workers is 2000000\. .* takes \d+ at most/);
 });

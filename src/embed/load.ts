@@ -1,4 +1,4 @@
-import { freemem } from "node:os";
+import { availableParallelism, freemem } from "node:os";
 import { InputError, ModelError } from "../errors.ts";
 import { cacheFolder } from "../files/cache-folder.ts";
 import type { ModelFiles } from "../files/model-files.ts";
@@ -51,7 +51,7 @@ export interface LoadOptions {
   /**
    * Threads that each hold the model and run it by themselves, with one thread for an operator unless `threads` says more;
    * 1 by default. For many texts on many cores, or on cores that other work shares. `auto` for one on each core where the
-   * copies of the weights are a small part of the memory that is free; see chooseWorkers.
+   * copies of the weights are a small part of the memory that is free; see chooseWorkers. At most four for each core.
    */
   readonly workers?: number | "auto";
   /** Where to compute: `cpu` (default), or `cuda`, `webgpu`, `coreml`, `dml` where the installed runtime has it. */
@@ -74,6 +74,11 @@ export async function load(model?: string, options: LoadOptions = {}): Promise<E
   if (workers === "auto") return loadWithFittingWorkers(model, options);
   if (!(Number.isInteger(workers) && workers > 0)) {
     throw new InputError("bad-option", `workers is ${workers}; it must be a whole number over 0, or "auto".`);
+  }
+  const most = 4 * availableParallelism(); // the process dies of very many
+  if (workers > most) {
+    const advice = `Each holds the model once more; this machine takes ${most} at most, and one for each core is fastest.`;
+    throw new InputError("bad-option", `workers is ${workers}. ${advice}`);
   }
   return workers === 1 ? loadEmbedder(model, options) : loadPool(model, options, workers);
 }
