@@ -142,20 +142,50 @@ describe.each(["llama", "opt"])("training %s", (name) => {
     const { model, expected } = golden;
     const prefix = [7, 301, 44];
     const triples = expected.tripleIds[1]!;
-    const whole = await DirectGradients.create(model, expected.temperature, {});
-    const once = await DirectGradients.create({ ...model, hasPrefix: true }, expected.temperature, {});
-    const [parameters, expectedGradients, gradients] = [
-      parametersOf(golden, whole),
-      new FlatTensors(whole.tensors),
-      new FlatTensors(once.tensors),
-    ];
     const long = triples.map((triple) => triple.map((ids) => [...prefix, ...ids]));
-    const loss = await whole.compute(batchOf(long), parameters, expectedGradients);
-    expect(await once.compute(batchOf(triples, prefix), parametersOf(golden, once), gradients)).toBeCloseTo(loss, 4);
-    for (const { name: tensor } of whole.tensors) {
-      expect(relative(gradients.view(tensor), expectedGradients.view(tensor)), tensor).toBeLessThan(1e-4);
-    }
-    await whole.close();
-    await once.close();
+    const [whole, once] = [{ ...model, dropout: tokensApart }, { ...model, hasPrefix: true }];
+    await expectEqualGradients(
+      golden,
+      [await DirectGradients.create(whole, expected.temperature, {}), batchOf(long)],
+      [await DirectGradients.create(once, expected.temperature, {}), batchOf(triples, prefix)],
+    );
+  });
+
+  test.each(Object.keys(engines))("beginnings that several share do too: %s", async (engine) => {
+    const golden = await openGolden(bundled, name);
+    const { expected } = golden;
+    const [first, ...others] = expected.tripleIds[1]!;
+    const [anchor, , negative] = first!;
+    const [longer, forked] = [[...anchor!, 9, 12], [...anchor!.slice(0, 3), 5]];
+    const batch = batchOf([[anchor!, longer, anchor!], [forked, [...longer, 3], negative!], ...others]);
+    await expectEqualGradients(
+      golden,
+      [
+        await DirectGradients.create({ ...golden.model, dropout: tokensApart }, expected.temperature, {}),
+        batch,
+      ],
+      [await engines[engine as keyof typeof engines](golden), batch],
+    );
   });
 });
+
+/** A dropout that drops nothing, under which no token stands for two sequences. */
+const tokensApart = 1e-12;
+
+async function expectEqualGradients(
+  golden: Golden,
+  ...sides: readonly [[BatchGradients, TrainingBatch], [BatchGradients, TrainingBatch]]
+): Promise<void> {
+  const results = [];
+  for (const [engine, batch] of sides) {
+    const gradients = new FlatTensors(engine.tensors);
+    const loss = await engine.compute(batch, parametersOf(golden, engine), gradients);
+    results.push({ loss, gradients });
+    await engine.close();
+  }
+  const [expected, actual] = results;
+  expect(actual!.loss).toBeCloseTo(expected!.loss, 4);
+  for (const { name } of sides[0][0].tensors) {
+    expect(relative(actual!.gradients.view(name), expected!.gradients.view(name)), name).toBeLessThan(1e-4);
+  }
+}

@@ -111,6 +111,12 @@ const cases: readonly Case[] = [
   { type: "Gather", shapes: [[4, 2]], apply: (x) => gather(x, ids(x, 1, 3, 1)) },
   {
     type: "Gather",
+    title: "of matrices by a matrix",
+    shapes: [[3, 2, 2]],
+    apply: (x) => gather(x, reshape(ids(x, 2, 0, 2, 2), [2, 2])),
+  },
+  {
+    type: "Gather",
     title: "with a known way back",
     shapes: [[3, 2]],
     apply: (x) => gatherWith(x, ids(x, 2, 0, 1), (dy) => gather(dy, ids(dy, 1, 2, 0))),
@@ -146,7 +152,7 @@ const withoutGradient = [
   "MatMulBnb4",
   "ReduceMax",
   "ReduceMin",
-  "ScatterND",
+  "ScatterElements",
   "Pad",
   "Shape",
   "Squeeze",

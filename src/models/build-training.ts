@@ -2,7 +2,7 @@ import { Graph, type Value } from "../graph/graph.ts";
 import { gather, range, reshape, sizes } from "../graph/ops/shape-ops.ts";
 import type { Architecture } from "./architecture.ts";
 import type { KeyValues } from "./attention.ts";
-import { attentionContexts, readDepth, type SharedContext, sequenceInputs } from "./build.ts";
+import { attentionContexts, graphNames, readDepth, type SharedContext, sequenceInputs } from "./build.ts";
 import type { DecoderConfig } from "./config.ts";
 import type { LoraSource } from "./lora.ts";
 import { type Checkpoint, Weights } from "./weights.ts";
@@ -28,7 +28,8 @@ export interface ForwardOptions {
 
 /**
  * Writes the graph from tokens to embeddings without a cache, to be differentiated. Inputs are those of
- * buildInferenceGraph but for the past; with a prefix, input_ids and position_ids go on after it.
+ * buildInferenceGraph but for the past, and repeated_cell, int64 [repeats]: the cells of shared tokens besides token_cell, which
+ * the way back adds up. With a prefix, input_ids and position_ids go on after it.
  * @throws as buildInferenceGraph
  */
 export function buildForwardGraph(
@@ -62,9 +63,11 @@ export function buildForwardGraph(
 }
 
 function sequences(graph: Graph, config: DecoderConfig) {
-  const { inputIds, positionIds, gridIndex, tokenCell, lastToken } = sequenceInputs(graph);
+  const { inputIds, ...inputs } = sequenceInputs(graph);
+  const { positionIds, lastToken } = inputs;
+  const repeatedCell = graph.input(graphNames.repeatedCell, "int64", ["repeats"]);
   const last = (hidden: Value): Value => gather(hidden, lastToken);
-  const contexts = attentionContexts({ positionIds, gridIndex, tokenCell, lastToken }, config, last);
+  const contexts = attentionContexts({ ...inputs, repeatedCell }, config, last);
   return { tokens: { inputIds, positionIds }, last, contexts };
 }
 

@@ -20,6 +20,7 @@ export const graphNames = {
   positionIds: "position_ids",
   gridIndex: "grid_index",
   tokenCell: "token_cell",
+  repeatedCell: "repeated_cell",
   lastToken: "last_token",
   poolWeights: "pool_weights",
   sourceToken: "source_token",
@@ -132,6 +133,8 @@ export interface LayoutInputs {
   readonly gridIndex: Value;
   readonly tokenCell: Value;
   readonly lastToken: Value;
+  /** The cells of shared tokens besides token_cell, int64 [repeats]; of graphs that are differentiated. */
+  readonly repeatedCell?: Value;
 }
 
 /** Inputs that say the tokens of a batch and where they are. */
@@ -151,22 +154,23 @@ export function attentionContexts(
   config: DecoderConfig,
   last: (rows: Value) => Value,
 ): { allTokens: SharedContext; lastToken: SharedContext } {
-  const { positionIds, gridIndex, tokenCell, lastToken } = inputs;
+  const { positionIds, gridIndex, tokenCell, lastToken, repeatedCell } = inputs;
+  const places = { index: gridIndex, cell: tokenCell, repeatedCell };
   const keyHeads = { ...config, numHeads: config.numKeyValueHeads };
-  const keys = { keyGrid: headGrid(gridIndex, tokenCell, keyHeads), rotateKeys: rotateAt(positionIds, config.rotary) };
+  const keys = { keyGrid: headGrid(places, keyHeads), rotateKeys: rotateAt(positionIds, config.rotary) };
   const row = range(sizes(gridIndex, 0, 1), "batch"); // the query of sequence i is row i
   return {
     allTokens: {
       ...keys,
       queries: (hidden) => hidden,
-      queryGrid: headGrid(gridIndex, tokenCell, config),
+      queryGrid: headGrid(places, config),
       rotateQueries: keys.rotateKeys,
       mask: causalMask(gridIndex, config.numHeads / config.numKeyValueHeads),
     },
     lastToken: {
       ...keys,
       queries: last,
-      queryGrid: headGrid(reshape(row, ["batch", 1]), row, config),
+      queryGrid: headGrid({ index: reshape(row, ["batch", 1]), cell: row }, config),
       rotateQueries: rotateAt(last(positionIds), config.rotary),
       mask: lastTokenMask(gridIndex, lastPositions(gridIndex, tokenCell, lastToken)),
     },

@@ -1,7 +1,7 @@
 import { fixed, float32Constant, int64Constant, type Value } from "../graph/graph.ts";
 import { add, cast, cos, div, equal, lessOrEqual, mul, sin, sub, where } from "../graph/ops/elementwise.ts";
 import { rotaryEmbedding } from "../graph/ops/fused.ts";
-import { gather, gatherWith, range, reshape, reshapeTo, sizes, transpose, unsqueeze } from "../graph/ops/shape-ops.ts";
+import { addRows, gather, gatherWith, range, reshape, reshapeTo, sizes, transpose, unsqueeze } from "../graph/ops/shape-ops.ts";
 import type { Dim } from "../graph/shape.ts";
 import { product } from "../graph/shape.ts";
 import type { RotaryConfig } from "./config.ts";
@@ -25,11 +25,17 @@ export interface HeadGrid {
   fromLists(lists: Value): Value;
 }
 
-/**
- * @param index  int64 [batch, length]: the row at each cell of the grid; cells of padding repeat any row
- * @param cell   int64 [rows]: the cell, batch · length + position, of each row
- */
-export function headGrid(index: Value, cell: Value, heads: HeadShape): HeadGrid {
+/** Which row is where in the grid of the sequences. */
+export interface GridPlaces {
+  /** int64 [batch, length]: the row at each cell; cells of padding repeat any row. */
+  readonly index: Value;
+  /** int64 [rows]: a cell of each row, batch · length + position. */
+  readonly cell: Value;
+  /** int64 [repeats]: the other cells of rows that several sequences share. Asked for by gradients alone. */
+  readonly repeatedCell?: Value | undefined;
+}
+
+export function headGrid({ index, cell, repeatedCell }: GridPlaces, heads: HeadShape): HeadGrid {
   const { graph } = index;
   const { numHeads, numKeyValueHeads } = heads;
   const group = numHeads / numKeyValueHeads;
@@ -55,9 +61,13 @@ export function headGrid(index: Value, cell: Value, heads: HeadShape): HeadGrid 
   );
   const groupSize = constant([group], [1]);
   const headStart = mul(add(mul(keyHead, mul(groupSize, batchSize)), inGroup), lengthSize); // [1, numHeads]
-  const rowStart = mul(div(cell, lengthSize), lengthSize); // [rows]: cells in the sequences before
-  const inHead = add(cell, mul(rowStart, constant([group - 1], [1])));
-  const fromGridIndex = add(unsqueeze(inHead, 1), headStart); // [rows, numHeads]
+  /** Where each head has the cells of a list, [cells, numHeads]. */
+  const inHeads = (cells: Value): Value => {
+    const rowStart = mul(div(cells, lengthSize), lengthSize); // [cells]: those of the sequences before
+    const inHead = add(cells, mul(rowStart, constant([group - 1], [1])));
+    return add(unsqueeze(inHead, 1), headStart);
+  };
+  const fromGridIndex = inHeads(cell); // [rows, numHeads]
 
   /** 1 where a cell of the grid holds a row, 0 where it is padding, [1, batch, group · length, 1]. */
   const occupied = (): Value => {
@@ -75,10 +85,18 @@ export function headGrid(index: Value, cell: Value, heads: HeadShape): HeadGrid 
   const toCells = (grid: Value): Value => reshape(grid, [numCells, widthOf(grid)]);
   /** One row for each head, of [rows, numHeads · width] or [rows, numHeads, width]. */
   const toHeads = (x: Value, width: number): Value => reshape(x, [product([rowsOf(x), numHeads]), width]);
+  /** Gradients by the rows: the sum over the cells that each is in. */
+  const sumOfCells = (cells: Value, width: number): Value => {
+    const atRows = (index: Value): Value => reshape(gather(cells, index), [rowsOf(index), numHeads * width]);
+    const own = atRows(fromGridIndex);
+    if (!repeatedCell) return own;
+    const repeatedRow = gather(reshape(index, [product([batch, length])]), repeatedCell);
+    return addRows(own, repeatedRow, atRows(inHeads(repeatedCell)));
+  };
   return {
     toGrid: (x) => {
       const width = widthOf(x, numHeads);
-      const back = (grad: Value): Value => toHeads(gather(toCells(grad), fromGridIndex), width);
+      const back = (grad: Value): Value => toHeads(sumOfCells(toCells(grad), width), width);
       return gatherWith(toHeads(x, width), toGridIndex, back);
     },
     fromGrid: (grid) => {

@@ -42,54 +42,65 @@ export const parameterFeeds = (parameters: FlatTensors): Feeds =>
     parameters.tensors.map(({ name, shape }) => [name, new Tensor("float32", parameters.view(name), shape)]),
   );
 
-function textFeeds(tree: TokenTree, prefix: readonly number[]): Feeds {
-  const feeds = layoutFeeds(tree, prefix.length);
-  if (prefix.length === 0) return feeds;
-  return { ...feeds, [prefixIdsName]: new Tensor("int64", BigInt64Array.from(prefix, BigInt), [prefix.length]) };
-}
-
-/** Each token by itself: the gradient of the grid takes one cell for one token. */
-const sequencesOf = ({ anchors, positives, hardNegatives }: TrainingBatch): TokenSequence[] =>
-  [...anchors, ...positives, ...hardNegatives].map((ids) => ({ ids, shareable: 0 }));
-
 const pairsFeed = (count: number): Tensor => new Tensor("int64", BigInt64Array.of(BigInt(count)), [1]);
 
 const gradientNames = (graph: TrainingGraph): string[] => graph.tensors.map(({ name }) => trainingNames.gradient(name));
 
-type Masks = (seed: number) => Feeds;
+/** What the runs of a training graph are fed. */
+class RunFeeds {
+  readonly #dropout: number;
+  readonly #maskWidths: readonly number[];
 
-/** The dropout masks of a run. */
-const masksOf =
-  ({ dropout }: AdaptedModel, { maskWidths }: TrainingGraph): Masks =>
-  (seed) =>
-    dropoutFeeds(maskWidths, dropout, seed);
+  constructor({ dropout }: AdaptedModel, { maskWidths }: TrainingGraph) {
+    this.#dropout = dropout;
+    this.#maskWidths = maskWidths;
+  }
+
+  /**
+   * All texts of a batch. What several begin with is computed once, but not under dropout, where every token has a mask of its
+   * own: nothing else tells two copies of a text apart.
+   */
+  sequences({ anchors, positives, hardNegatives }: TrainingBatch): TokenSequence[] {
+    const shareable = this.#dropout > 0 ? { shareable: 0 } : {};
+    return [...anchors, ...positives, ...hardNegatives].map((ids) => ({ ids, ...shareable }));
+  }
+
+  /** @param seed  of the dropout masks */
+  of(tree: TokenTree, { prefix }: TrainingBatch, parameters: FlatTensors, seed: number): Feeds {
+    const prefixIds = new Tensor("int64", BigInt64Array.from(prefix, BigInt), [prefix.length]);
+    return {
+      ...layoutFeeds(tree, prefix.length, { isTrained: true }),
+      ...(prefix.length > 0 ? { [prefixIdsName]: prefixIds } : {}),
+      ...parameterFeeds(parameters),
+      ...dropoutFeeds(this.#maskWidths, this.#dropout, seed),
+    };
+  }
+}
 
 /** The whole batch in one run: nothing is computed twice, but all activations are held. */
 export class DirectGradients implements BatchGradients {
   readonly tensors: TrainingGraph["tensors"];
   readonly #session: Session;
   readonly #outputs: readonly string[];
-  readonly #masks: Masks;
+  readonly #feeds: RunFeeds;
 
-  private constructor(graph: TrainingGraph, masks: Masks, session: Session) {
+  private constructor(model: AdaptedModel, graph: TrainingGraph, session: Session) {
     this.tensors = graph.tensors;
-    this.#masks = masks;
+    this.#feeds = new RunFeeds(model, graph);
     this.#session = session;
     this.#outputs = [trainingNames.loss, ...gradientNames(graph)];
   }
 
   static async create(model: AdaptedModel, temperature: number, options: SessionOptions): Promise<DirectGradients> {
     const graph = buildTrainingGraph(model, "loss", temperature);
-    return new DirectGradients(graph, masksOf(model, graph), await Session.create(graph.graph, options));
+    return new DirectGradients(model, graph, await Session.create(graph.graph, options));
   }
 
   async compute(batch: TrainingBatch, parameters: FlatTensors, gradients: FlatTensors, seed = 0): Promise<number> {
     const tree = new TokenTree();
-    for (const sequence of sequencesOf(batch)) tree.add(sequence);
+    for (const sequence of this.#feeds.sequences(batch)) tree.add(sequence);
     const feeds = {
-      ...this.#masks(seed),
-      ...textFeeds(tree, batch.prefix),
-      ...parameterFeeds(parameters),
+      ...this.#feeds.of(tree, batch, parameters, seed),
       [trainingNames.pairs]: pairsFeed(batch.anchors.length),
     };
     const outputs = await this.#session.run(feeds, this.#outputs);
@@ -116,16 +127,16 @@ export class CachedGradients implements BatchGradients {
   readonly #backward: Session;
   readonly #gradientNames: readonly string[];
   readonly #microBatchTokens: number;
-  readonly #masks: Masks;
+  readonly #feeds: RunFeeds;
 
   private constructor(
+    model: AdaptedModel,
     graph: TrainingGraph,
-    masks: Masks,
     sessions: readonly [Session, Session, Session],
     microBatchTokens: number,
   ) {
     this.tensors = graph.tensors;
-    this.#masks = masks;
+    this.#feeds = new RunFeeds(model, graph);
     [this.#forward, this.#loss, this.#backward] = sessions;
     this.#gradientNames = gradientNames(graph);
     this.#microBatchTokens = microBatchTokens;
@@ -145,19 +156,15 @@ export class CachedGradients implements BatchGradients {
       await Session.create(lossGraph(temperature), options),
       await Session.create(graph.graph, options),
     ] as const;
-    return new CachedGradients(graph, masksOf(model, graph), sessions, microBatchTokens);
+    return new CachedGradients(model, graph, sessions, microBatchTokens);
   }
 
   async compute(batch: TrainingBatch, parameters: FlatTensors, gradients: FlatTensors, seed = 0): Promise<number> {
-    const sequences = sequencesOf(batch);
+    const sequences = this.#feeds.sequences(batch);
     const batches = [...planBatches(sequences, { maxBatchTokens: this.#microBatchTokens })];
     const parts = batches.map(({ indexes, tree }, part) => ({
       rows: indexes,
-      feeds: {
-        ...this.#masks(seed + part),
-        ...textFeeds(tree, batch.prefix),
-        ...parameterFeeds(parameters),
-      },
+      feeds: this.#feeds.of(tree, batch, parameters, seed + part),
     }));
     const embeddings = await this.#embed(parts, sequences.length);
     const { loss, grad } = await this.#lossOf(embeddings, batch.anchors.length);

@@ -39,10 +39,12 @@ export class MemoryPlan {
   readonly #backward: Graph;
   readonly #forward: Graph;
   readonly #held: number;
+  readonly #sharesBeginnings: boolean;
 
   constructor(model: AdaptedModel, sizes: StepSizes) {
     const direct = buildTrainingGraph(model, "loss", 1);
     this.#sizes = sizes;
+    this.#sharesBeginnings = model.dropout === 0;
     this.#direct = direct.graph;
     this.#backward = buildTrainingGraph(model, "gradients", 1).graph;
     this.#forward = buildTrainingGraph(model, "embeddings", 1).graph;
@@ -59,7 +61,10 @@ export class MemoryPlan {
 
   /** @returns bytes, where `texts` run at once; the way forward and the development score have sessions of their own */
   cached(texts: number): number {
-    return this.#held + this.#session(this.#backward, texts) + 2 * this.#session(this.#forward, texts);
+    const { batchSize } = this.#sizes;
+    // planBatches lets the grid of texts that share beginnings grow to twice the tokens that are computed
+    const rows = this.#sharesBeginnings ? Math.min(2 * texts, textsPerExample * batchSize) : texts;
+    return this.#held + this.#session(this.#backward, texts, rows) + 2 * this.#session(this.#forward, texts, rows);
   }
 
   /**
@@ -84,11 +89,13 @@ export class MemoryPlan {
     return fits * this.#sizes.maxTokens;
   }
 
-  #session(graph: Graph, texts: number): number {
+  /** @param rows  sequences, whose beginnings may be the same tokens, so that they are more than `texts` */
+  #session(graph: Graph, texts: number, rows = texts): number {
     const { batchSize, maxTokens, prefixTokens } = this.#sizes;
     const sizes = {
       tokens: texts * maxTokens,
-      batch: texts,
+      repeats: Math.max(0, rows - texts) * maxTokens,
+      batch: rows,
       length: maxTokens,
       prefix: prefixTokens,
       pairs: batchSize,

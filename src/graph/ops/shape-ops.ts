@@ -12,7 +12,7 @@ const gatherOp = defineOp("Gather", {
   infer: gatherShape,
   gradient: ({ inputs, outputGrad }) => {
     const [data, indices] = [required(inputs, 0), required(inputs, 1)];
-    return [scatterAdd(data, indices, outputGrad), null];
+    return [sumOfTaken(data, indices, outputGrad), null];
   },
 });
 
@@ -37,11 +37,23 @@ const constantRowsOp = defineOp("Gather", { infer: gatherShape, gradient: null, 
 export const constantRows = (data: Value, indices: Value): Value =>
   single(constantRowsOp([data, indices], { axis: 0 }));
 
-/** Zeros like `data` with `updates` added to the rows `indices`. ONNX ScatterND-18. */
-function scatterAdd(data: Value, indices: Value, updates: Value): Value {
+/** Zeros like `data`, and what was taken of each row, [...indices, ...row], added up there. */
+function sumOfTaken(data: Value, indices: Value, taken: Value): Value {
+  const [rows, width] = [data.shape[0]!, product(data.shape.slice(1))];
+  const count = product(indices.shape);
   const zeros = expandTo(float32Constant(data.graph, [0], []), shapeOf(data), data.shape);
-  const rule = defineOp("ScatterND", { infer: sameAsFirst, gradient: null });
-  return single(rule([zeros, unsqueeze(indices, indices.shape.length), updates], { reduction: "add" }));
+  const sum = addRows(reshape(zeros, [rows, width]), reshape(indices, [count]), reshape(taken, [count, width]));
+  return reshapeLike(sum, data);
+}
+
+/**
+ * `data` [rows, width] with `updates` [count, width] added to its rows `at`, int64 [count], where a row may come more than once:
+ * ScatterND, whose threads do not wait for each other, would lose some of its updates. ONNX ScatterElements-18.
+ */
+export function addRows(data: Value, at: Value, updates: Value): Value {
+  const rule = defineOp("ScatterElements", { infer: sameAsFirst, gradient: null });
+  const indices = expandTo(unsqueeze(at, 1), shapeOf(updates), updates.shape);
+  return single(rule([data, indices, updates], { axis: 0, reduction: "add" }));
 }
 
 /**
