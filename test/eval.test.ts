@@ -138,6 +138,19 @@ test("a second recipe is compared with a saved run, with intervals, a report and
   expect(saved.sts[0].worst).toHaveLength(20);
 });
 
+test("a file that cannot be written is an error before anything is embedded", async () => {
+  const file = join(folder, "a-file");
+  await writeFile(file, "");
+  for (const flag of ["--save", "--report"]) {
+    const { exitCode, err, asked } = await oneword(...dev, "--no-cache", flag, join(file, "run.json"));
+    expect([exitCode, asked]).toEqual([1, []]);
+    expect(err).toMatch(new RegExp(`^oneword: ${flag} .*run.json: cannot be written \\((ENOTDIR|EEXIST)\\)`));
+  }
+  const place = join(folder, "new", "run.json");
+  expect((await oneword(...dev, "--save", place)).exitCode).toBe(0);
+  expect(JSON.parse(await readFile(place, "utf8")).sts).toHaveLength(1);
+});
+
 test("a run compared with itself differs by nothing", async () => {
   const file = join(folder, "run.json");
   await oneword(...dev, "--save", file);

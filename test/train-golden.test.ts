@@ -143,7 +143,10 @@ describe.each(["llama", "opt"])("training %s", (name) => {
     const prefix = [7, 301, 44];
     const triples = expected.tripleIds[1]!;
     const long = triples.map((triple) => triple.map((ids) => [...prefix, ...ids]));
-    const [whole, once] = [{ ...model, dropout: tokensApart }, { ...model, hasPrefix: true }];
+    const [whole, once] = [
+      { ...model, dropout: tokensApart },
+      { ...model, hasPrefix: true },
+    ];
     await expectEqualGradients(
       golden,
       [await DirectGradients.create(whole, expected.temperature, {}), batchOf(long)],
@@ -156,14 +159,14 @@ describe.each(["llama", "opt"])("training %s", (name) => {
     const { expected } = golden;
     const [first, ...others] = expected.tripleIds[1]!;
     const [anchor, , negative] = first!;
-    const [longer, forked] = [[...anchor!, 9, 12], [...anchor!.slice(0, 3), 5]];
+    const [longer, forked] = [
+      [...anchor!, 9, 12],
+      [...anchor!.slice(0, 3), 5],
+    ];
     const batch = batchOf([[anchor!, longer, anchor!], [forked, [...longer, 3], negative!], ...others]);
     await expectEqualGradients(
       golden,
-      [
-        await DirectGradients.create({ ...golden.model, dropout: tokensApart }, expected.temperature, {}),
-        batch,
-      ],
+      [await DirectGradients.create({ ...golden.model, dropout: tokensApart }, expected.temperature, {}), batch],
       [await engines[engine as keyof typeof engines](golden), batch],
     );
   });

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { EmbeddingModel } from "../src/embed/embedding-model.ts";
 import type { load as Load } from "../src/embed/load.ts";
 import { physicalCores } from "../src/embed/physical-cores.ts";
+import type { PoolThread as Thread } from "../src/embed/pool-thread.ts";
 import { writeTinyModel } from "./tiny-model.ts";
 
 /** Threads run built files, so this runs what `npm run build` made, which `npm test` does first. */
@@ -125,4 +126,16 @@ test("a model that cannot be loaded is the worker's error, of its class", async 
   await expect(failed).rejects.toMatchObject({ name: "ModelError", code: "model-not-found" });
   await expect(load(folder, { workers: 0 })).rejects.toMatchObject({ code: "bad-option" });
   await expect(load(folder, { workers: 2_000_000 })).rejects.toThrow(/^workers is 2000000\. .* takes \d+ at most/);
+});
+
+test("a call to a thread that has ended is an error, not a wait", async () => {
+  const { PoolThread } = (await import(resolve(import.meta.dirname, "../dist/embed/pool-thread.js"))) as {
+    PoolThread: typeof Thread;
+  };
+  const options = { cacheDir: join(folder, "cache"), offline: true, threads: 1 };
+  const thread = await PoolThread.start({ model: folder, options }, {});
+  thread.close(0);
+  await thread.ended;
+  const call = thread.call(0, "embedTokens", [[[1]], {}], undefined);
+  await expect(call).rejects.toThrow(/a worker thread ended before its work was done/);
 });

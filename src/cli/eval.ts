@@ -8,7 +8,7 @@ import { differenceTable, resultTable } from "../evaluate/result-table.ts";
 import { readRun, type SavedRun, savedRun } from "../evaluate/saved-run.ts";
 import { parseTasks } from "../evaluate/tasks.ts";
 import type { VectorSource } from "../evaluate/vector-source.ts";
-import { writeAtomically } from "../files/atomic.ts";
+import { ReservedFile } from "../files/output-file.ts";
 import { packageVersion } from "../files/package-version.ts";
 import type { CliContext } from "./context.ts";
 import type { EvalFlags } from "./eval-flags.ts";
@@ -21,12 +21,14 @@ import { writeTo } from "./stdout-sink.ts";
 export async function runEval(flags: EvalFlags, context: CliContext): Promise<void> {
   const earlier = await Promise.all((flags.compare ?? []).map(readRun));
   const sets = await readSets(parseTasks(flags.tasks), flags.data ?? pulledFolder());
+  await using save = await reserve(flags.save, "--save");
+  await using report = await reserve(flags.report, "--report");
   const opened = await openSource(flags, sets, context);
   const cache = flags.cache ? embeddingCache(opened.source) : undefined;
   try {
     const run = await runWithProgress(opened.source, sets, cache, flags, context);
     if (!flags.quiet) context.stderr.write(`${summary(run, opened.loaded)}\n`);
-    await writeOutputs(run, earlier, opened, flags, context);
+    await writeOutputs(run, earlier, opened, { save, report }, flags, context);
   } finally {
     await cache?.close();
     await opened.close();
@@ -55,10 +57,14 @@ async function runWithProgress(
   }
 }
 
+const reserve = async (file: string | undefined, option: string): Promise<ReservedFile | null> =>
+  file === undefined ? null : ReservedFile.open(file, option);
+
 async function writeOutputs(
   run: EvaluationRun,
   earlier: readonly SavedRun[],
   { mtebModel }: Awaited<ReturnType<typeof openSource>>,
+  { save, report }: Readonly<Record<"save" | "report", ReservedFile | null>>,
   flags: EvalFlags,
   context: CliContext,
 ): Promise<void> {
@@ -66,8 +72,8 @@ async function writeOutputs(
   const saved = savedRun(run, packageVersion(), now);
   const runs = [...earlier, saved];
   const json = `${JSON.stringify(saved)}\n`;
-  if (flags.save !== undefined) await writeAtomically(flags.save, json);
-  if (flags.report !== undefined) await writeAtomically(flags.report, reportHtml(runs));
+  await save?.write(json);
+  await report?.write(reportHtml(runs));
   if (flags.mteb !== undefined) {
     const place = await writeMteb(flags.mteb, mtebModel, run.mteb, run.embedSeconds, now);
     if (!flags.quiet) context.stderr.write(`mteb results in ${place}\n`);

@@ -1,7 +1,7 @@
-import { readFile } from "node:fs/promises";
 import type { EmbeddingModel, EmbedOptions } from "../embed/embedding-model.ts";
 import type { LoadOptions } from "../embed/load.ts";
 import { InputError } from "../errors.ts";
+import { type JsonProblem, readJsonObject } from "../files/json.ts";
 import { checkTextFile } from "../files/text-lines.ts";
 import { recipeNames } from "../text/named-recipes.ts";
 import type { Demonstration, RecipeOptions } from "../text/recipe.ts";
@@ -107,14 +107,8 @@ async function readRecipeFile(file: string): Promise<RecipeOptions> {
   await checkTextFile(file).catch((error: Error) => {
     throw new InputError("bad-recipe", `${error.message} Or name one of ${recipeNames.join(", ")}.`, { cause: error });
   });
-  const bytes = await readFile(file);
-  let json: unknown;
-  try {
-    json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)); // which takes a byte order mark away
-  } catch (cause) {
-    throw new InputError("bad-recipe", `${file}: not JSON in UTF-8 (${(cause as Error).message}).`, { cause });
-  }
-  return readRecipe(json, file);
+  const problem: JsonProblem = (what, cause) => new InputError("bad-recipe", `${file}: ${what}.`, { cause });
+  return readRecipe(await readJsonObject(file, problem), file);
 }
 
 /** What `--model` would be for the identity in a recipe: the part in front of `@`. */

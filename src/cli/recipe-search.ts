@@ -66,7 +66,7 @@ export async function runRecipeSearch(flags: SearchFlags, context: CliContext): 
       recipeId: recipeId(recipe),
     });
     const page = flags.report ?? `${withoutExtension(flags.output)}.html`;
-    await writeWhole(page, report);
+    await writeWhole(page, report, "--report");
     if (!flags.quiet) context.stderr.write(`${loaded} · ${flags.output} and ${page} written\n`);
     await writeTo(context.stdout, `${JSON.stringify(summary(recipe, result))}\n`);
   } finally {

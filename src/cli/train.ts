@@ -1,18 +1,17 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { InputError } from "../errors.ts";
 import { type TrainOptions, trainDefaults } from "../train/options.ts";
 import { train } from "../train/trainer.ts";
 import type { CliContext } from "./context.ts";
 import { UsageError } from "./exit-codes.ts";
 import { modelNameOf, readRecipeFlag, readShown } from "./load-model.ts";
 import { writeTo } from "./stdout-sink.ts";
+import { readTrainConfig } from "./train-config.ts";
 import type { TrainFlags } from "./train-flags.ts";
 import { TrainProgress } from "./train-progress.ts";
 
 /** `oneword train`: an adapter from examples. Prints where it is and how good. */
 export async function runTrain(given: TrainFlags, context: CliContext): Promise<void> {
-  const flags = given.config === undefined ? given : { ...(await readConfig(given.config)), ...given };
+  const flags = given.config === undefined ? given : { ...(await readTrainConfig(given.config)), ...given };
   const options = await trainOptions(flags);
   const progress = new TrainProgress(context, flags.quiet === true);
   const { best, steps } = await train(options, {
@@ -25,17 +24,6 @@ export async function runTrain(given: TrainFlags, context: CliContext): Promise<
   progress.clear();
   const result = { output: options.output, steps, bestStep: best.step, devSpearman: best.score };
   await writeTo(context.stdout, `${JSON.stringify(result)}\n`);
-}
-
-async function readConfig(file: string): Promise<TrainFlags> {
-  let json: unknown;
-  try {
-    json = JSON.parse(await readFile(file, "utf8"));
-  } catch (cause) {
-    throw new InputError("bad-option", `--config ${file}: ${(cause as Error).message}.`, { cause });
-  }
-  if (typeof json === "object" && json !== null && !Array.isArray(json)) return json as TrainFlags;
-  throw new InputError("bad-option", `--config ${file}: must be a JSON object of flags in camelCase.`);
 }
 
 function microBatch({ memory, microBatchTokens }: TrainFlags): TrainOptions["microBatchTokens"] {
@@ -55,16 +43,35 @@ function parseBytes(size: unknown): number | null {
   return Number.isFinite(bytes) && bytes > 0 ? bytes : null;
 }
 
+/** Flags that are options under the same name. */
+const asTheyAre = [
+  "resume",
+  "precision",
+  "rank",
+  "alpha",
+  "dropout",
+  "temperature",
+  "batchSize",
+  "maxSentenceTokens",
+  "learningRate",
+  "warmupSteps",
+  "epochs",
+  "maxSteps",
+  "maxGradNorm",
+  "seed",
+  "evalEvery",
+  "device",
+  "threads",
+  "offline",
+] as const satisfies readonly (keyof TrainFlags & keyof TrainOptions)[];
+
 async function trainOptions(flags: TrainFlags): Promise<TrainOptions> {
   if (!flags.data?.length) throw new UsageError("--data is missing: a file of examples.");
   if (flags.output === undefined) throw new UsageError("--output is missing: a folder for the adapter.");
   const { fromFile, recipeName } = await readRecipeFlag(flags.recipe);
   const demonstrations = await readShown(flags.demonstrations);
   const { template, layer, target, anchor, positive, hardNegative, source, excludeSource } = flags;
-  const same = ["output", "resume", "rank", "alpha", "dropout", "temperature", "batchSize"] as const;
-  const more = ["maxSentenceTokens", "learningRate", "warmupSteps", "epochs", "maxSteps"] as const;
-  const rest = ["precision", "maxGradNorm", "seed", "evalEvery", "device", "threads", "offline"] as const;
-  const set = [...same, ...more, ...rest].flatMap((key) => (flags[key] === undefined ? [] : [[key, flags[key]]]));
+  const set = asTheyAre.flatMap((key) => (flags[key] === undefined ? [] : [[key, flags[key]]]));
   return {
     ...trainDefaults,
     ...(Object.fromEntries(set) as Partial<TrainOptions>),

@@ -1,7 +1,8 @@
-import { readFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { InputError } from "../errors.ts";
 import { writeAtomically } from "../files/atomic.ts";
+import { type JsonProblem, readJsonObject } from "../files/json.ts";
 import { packagedAdapter } from "../files/known-models.ts";
 import type { ModelFiles } from "../files/model-files.ts";
 import type { RecipeOptions } from "../text/recipe.ts";
@@ -25,14 +26,9 @@ export const adapterRecipeName = "recipe.json";
 /** @returns no fields where the folder, as one of PEFT's, has no recipe */
 export async function readAdapterRecipe(folder: string): Promise<RecipeOptions> {
   const file = join(folder, adapterRecipeName);
-  const text = await readFile(file, "utf8").catch(() => null);
-  if (text === null) return {};
-  try {
-    return readRecipe(JSON.parse(text), file);
-  } catch (cause) {
-    if (cause instanceof SyntaxError) throw new InputError("bad-recipe", `${file}: not JSON.`, { cause });
-    throw cause;
-  }
+  if (!existsSync(file)) return {};
+  const problem: JsonProblem = (what, cause) => new InputError("bad-recipe", `${file}: ${what}.`, { cause });
+  return readRecipe(await readJsonObject(file, problem), file);
 }
 
 export const writeAdapterRecipe = (folder: string, recipe: RecipeOptions): Promise<void> =>

@@ -20,15 +20,17 @@ export class PoolThread {
   readonly #statistics = new Map<number, RunStatistics>();
   readonly #ended: Promise<void>;
   #nextId = 0;
+  /** Why the thread answers no more. */
+  #failure: Error | undefined;
 
   private constructor(worker: Worker, facts: ModelFacts) {
     this.#worker = worker;
     this.facts = facts;
     worker.on("message", (message: FromWorker) => this.#settle(message));
-    worker.on("error", (error) => this.#rejectAll(error));
+    worker.on("error", (error) => this.#fail(error));
     this.#ended = new Promise((done) => {
       worker.on("exit", () => {
-        this.#rejectAll(new InternalError("runtime", "a worker thread ended before its work was done."));
+        this.#fail(new InternalError("runtime", "a worker thread ended before its work was done."));
         done();
       });
     });
@@ -106,7 +108,8 @@ export class PoolThread {
     return this.#ended;
   }
 
-  #ask(request: Extract<ToWorker, { readonly id: number; readonly view: number }>): Promise<unknown> {
+  async #ask(request: Extract<ToWorker, { readonly id: number; readonly view: number }>): Promise<unknown> {
+    if (this.#failure) throw this.#failure;
     const value = new Promise<unknown>((resolve, reject) => this.#waiting.set(request.id, { resolve, reject }));
     this.#send(request);
     return value;
@@ -127,8 +130,9 @@ export class PoolThread {
     }
   }
 
-  #rejectAll(error: Error): void {
-    for (const { reject } of this.#waiting.values()) reject(error);
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    for (const { reject } of this.#waiting.values()) reject(this.#failure);
     this.#waiting.clear();
   }
 }

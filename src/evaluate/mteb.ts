@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { cosineSimilarity } from "../embed/pooling.ts";
-import { writeAtomically } from "../files/atomic.ts";
+import { writeWhole } from "../files/output-file.ts";
 import { packageVersion } from "../files/package-version.ts";
 import { pearson, spearman } from "./correlation.ts";
 import type { StsSet, VectorOf } from "./sts.ts";
@@ -94,7 +94,7 @@ export async function writeMteb(
   const revision = model.revision ?? "no_revision_available";
   const place = join(folder, safe(model.name), safe(revision));
   const write = (name: string, json: unknown): Promise<void> =>
-    writeAtomically(join(place, name), `${JSON.stringify(json, null, 4)}\n`);
+    writeWhole(join(place, name), `${JSON.stringify(json, null, 4)}\n`, "--mteb");
   await write("model_meta.json", modelMeta(model, revision));
   const written: string[] = [];
   for (const { task, scores } of results) {
@@ -119,7 +119,7 @@ async function mergeRunSettings(file: string, tasks: readonly string[]): Promise
   const others = (await readIfThere(file))
     .split("\n")
     .filter((line) => line !== "" && !tasks.includes(taskOf(line) ?? ""));
-  await writeAtomically(file, [...others, ...lines, ""].join("\n"));
+  await writeWhole(file, [...others, ...lines, ""].join("\n"), "--mteb");
 }
 
 async function readIfThere(file: string): Promise<string> {

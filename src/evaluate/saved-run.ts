@@ -1,5 +1,5 @@
-import { readFile } from "node:fs/promises";
 import { InputError } from "../errors.ts";
+import { isJsonObject, type JsonProblem, readJsonObject } from "../files/json.ts";
 import { checkTextFile } from "../files/text-lines.ts";
 import type { Recipe } from "../text/recipe.ts";
 import type { EvaluationRun, ModeName } from "./evaluate.ts";
@@ -115,14 +115,11 @@ const rounded = (value: number, decimals: number): number => Number(value.toFixe
 export async function readRun(file: string): Promise<SavedRun> {
   await checkTextFile(file);
   const advice = 'Write one with "oneword eval --save run.json".';
-  let run: Partial<SavedRun> | null;
-  try {
-    run = JSON.parse(await readFile(file, "utf8"));
-  } catch (cause) {
-    throw new InputError("bad-json", `${file}: not JSON (${(cause as Error).message}). ${advice}`, { cause });
-  }
-  const known = [...(run?.sts ?? []), ...(run?.transfer ?? [])].every(({ task }) => Object.hasOwn(taskTitles, task));
-  if (run?.format === runFormat && Array.isArray(run.sts) && Array.isArray(run.transfer) && known)
-    return run as SavedRun;
-  throw new InputError("bad-json", `${file}: is not a run of this version (format ${run?.format}). ${advice}`);
+  const problem: JsonProblem = (what, cause) => new InputError("bad-json", `${file}: ${what}. ${advice}`, { cause });
+  const run: Partial<SavedRun> = await readJsonObject(file, problem);
+  const lists = [run.sts, run.transfer];
+  const isKnownTask = (result: unknown) => isJsonObject(result) && Object.hasOwn(taskTitles, String(result.task));
+  const isKnown = lists.every((list) => Array.isArray(list) && list.every(isKnownTask));
+  if (run.format === runFormat && isKnown) return run as SavedRun;
+  throw problem(`not a run of this version (format ${run.format})`);
 }

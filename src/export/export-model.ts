@@ -1,4 +1,4 @@
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { adapterFolder, readAdapterRecipe } from "../embed/adapter-recipe.ts";
 import { openTokenizer } from "../embed/load.ts";
@@ -21,6 +21,7 @@ import { ggufTokenizer } from "../text/gguf-tokenizer.ts";
 import type { TokenizerPart } from "../text/pre-tokenizers.ts";
 import { type PromptParts, promptParts } from "../text/prompt-parts.ts";
 import type { Recipe, RecipeOptions } from "../text/recipe.ts";
+import { readTokenizerJson } from "../text/tokenizer.ts";
 import type { ExportFormat } from "./formats.ts";
 import { ggufHead, ggufTensors } from "./gguf-model.ts";
 import { copiedVocabulary, writtenVocabulary } from "./gguf-vocabulary.ts";
@@ -152,7 +153,7 @@ async function vocabularyOf(files: ModelFiles, opened: OpenedCheckpoint, config:
   const { vocabSize } = config;
   return writtenVocabulary({
     json,
-    config: files.tokenizerConfig ? JSON.parse(await readFile(files.tokenizerConfig, "utf8")) : {},
+    config: files.tokenizerConfig ? await readTokenizerJson(files.tokenizerConfig) : {},
     tokenizer,
     vocabSize,
     source: files.tokenizer!,
@@ -183,6 +184,6 @@ function withPlainNorm(tensors: readonly LazyTensor[]): LazyTensor[] {
 
 async function tokenizerJson(files: ModelFiles, opened: OpenedCheckpoint): Promise<TokenizerPart> {
   if (opened.ggufMetadata) return completeTokenizerJson(ggufTokenizer(opened.ggufMetadata, opened.configSource));
-  if (files.tokenizer?.endsWith("tokenizer.json")) return JSON.parse(await readFile(files.tokenizer, "utf8"));
+  if (files.tokenizer?.endsWith("tokenizer.json")) return readTokenizerJson(files.tokenizer);
   throw new InputError("bad-option", `${files.name} has no tokenizer.json to export.`);
 }

@@ -1,5 +1,6 @@
 import { InputError } from "../errors.ts";
 import { maxFloat32Bytes, writeFloat32 } from "./float-text.ts";
+import { kindOf, parseJsonObject } from "./json.ts";
 import type { RowEncoder } from "./row-buffer.ts";
 import type { TextLine } from "./text-lines.ts";
 
@@ -23,29 +24,18 @@ export async function* readJsonlField(
 }
 
 function fieldOf(line: string, where: string, field: string): string {
-  let json: unknown;
-  try {
-    json = JSON.parse(line);
-  } catch (cause) {
-    const reason = (cause as Error).message;
-    throw new InputError("bad-json", `${where}: not JSON (${reason}). Each line has to be one JSON object.`, { cause });
-  }
-  if (typeof json !== "object" || json === null || Array.isArray(json)) {
-    throw new InputError("bad-json", `${where}: ${kindOf(json)}, not a JSON object such as {"${field}": "…"}.`);
-  }
-  const value: unknown = Object.hasOwn(json, field) ? (json as Record<string, unknown>)[field] : undefined;
+  const advice = `Each line has to be one, such as {"${field}": "…"}.`;
+  const json = parseJsonObject(
+    line,
+    (what, cause) => new InputError("bad-json", `${where}: ${what}. ${advice}`, { cause }),
+  );
+  const value = Object.hasOwn(json, field) ? json[field] : undefined;
   if (typeof value === "string") return value;
   const found =
     value === undefined
       ? `no field "${field}"; the line has ${fieldNames(json)}`
       : `field "${field}" is ${kindOf(value)}, not a string`;
   throw new InputError("missing-field", `${where}: ${found}. Name the text's field with --field.`);
-}
-
-function kindOf(value: unknown): string {
-  if (value === null) return "null";
-  if (Array.isArray(value)) return "an array";
-  return typeof value === "object" ? "an object" : `a ${typeof value}`;
 }
 
 function fieldNames(json: object): string {

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { type FileHandle, open, realpath, rename, stat, unlink } from "node:fs/promises";
+import { type FileHandle, mkdir, open, realpath, rename, stat, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { isatty } from "node:tty";
 import { CapacityError, InputError } from "../errors.ts";
@@ -8,32 +8,57 @@ import type { ByteSink } from "./row-buffer.ts";
 /**
  * Opens a file that appears under its name only when it is whole: it is written beside it and renamed by `close`. What is
  * not a regular file, such as /dev/null or a named pipe, is written directly; a link is followed.
+ * @param option  that named the file, for errors
  * @throws InputError "bad-option" when the file cannot be created; CapacityError "disk-full"
  */
-export async function openOutputFile(file: string): Promise<ByteSink> {
+export async function openOutputFile(file: string, option = "--output"): Promise<ByteSink> {
+  const named = { file, name: `${option} ${file}` };
   const target = await realpath(file).catch(() => file);
   const existing = await stat(target).catch(() => undefined);
-  if (existing?.isDirectory()) throw new InputError("bad-option", `--output ${file}: is a folder. Name a file in it.`);
+  if (existing?.isDirectory()) throw new InputError("bad-option", `${named.name}: is a folder. Name a file in it.`);
   const isSpecial = existing !== undefined && !existing.isFile();
   const part = isSpecial
     ? target
     : join(dirname(target), `.${basename(target)}.${process.pid}.${randomBytes(4).toString("hex")}.part`);
   const handle = await open(part, isSpecial ? "w" : "wx").catch((cause: unknown) => {
-    throw outputError(file, cause);
+    throw outputError(named, cause);
   });
-  const output = new OutputFile(file, handle, part, isSpecial ? undefined : target);
+  const output = new OutputFile(named, handle, part, isSpecial ? undefined : target);
   const isStream = existing?.isFIFO() || existing?.isSocket() || isatty(handle.fd);
   return isStream ? withoutPatch(output) : output;
 }
 
-/** A text as a file, whole or not at all. */
-export async function writeWhole(file: string, text: string): Promise<void> {
-  const sink = await openOutputFile(file);
-  try {
-    await sink.write(Buffer.from(text));
-    await sink.close();
-  } finally {
-    await sink.discard();
+/** A text as a file, whole or not at all, in a folder that is made if need be. */
+export async function writeWhole(file: string, text: string, option?: string): Promise<void> {
+  await using output = await ReservedFile.open(file, option);
+  await output.write(text);
+}
+
+/** A file that is opened before the work whose result it takes, so that a place that cannot be written is known at once. */
+export class ReservedFile implements AsyncDisposable {
+  readonly #sink: ByteSink;
+
+  private constructor(sink: ByteSink) {
+    this.#sink = sink;
+  }
+
+  /** As openOutputFile, in a folder that is made if need be. */
+  static async open(file: string, option = "--output"): Promise<ReservedFile> {
+    await mkdir(dirname(file), { recursive: true }).catch((cause: unknown) => {
+      throw outputError({ file, name: `${option} ${file}` }, cause);
+    });
+    return new ReservedFile(await openOutputFile(file, option));
+  }
+
+  /** The whole text, once. */
+  async write(text: string): Promise<void> {
+    await this.#sink.write(Buffer.from(text));
+    await this.#sink.close();
+  }
+
+  /** What has not been written leaves nothing behind. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#sink.discard();
   }
 }
 
@@ -44,15 +69,21 @@ const withoutPatch = (output: ByteSink): ByteSink => ({
   discard: () => output.discard(),
 });
 
+/** A file, and what errors call it: with the option that named it. */
+interface NamedFile {
+  readonly file: string;
+  readonly name: string;
+}
+
 class OutputFile implements ByteSink {
-  readonly #name: string;
+  readonly #file: NamedFile;
   readonly #handle: FileHandle;
   readonly #part: string;
   readonly #target: string | undefined;
   #isOpen = true;
 
-  constructor(name: string, handle: FileHandle, part: string, target: string | undefined) {
-    this.#name = name;
+  constructor(file: NamedFile, handle: FileHandle, part: string, target: string | undefined) {
+    this.#file = file;
     this.#handle = handle;
     this.#part = part;
     this.#target = target;
@@ -89,7 +120,7 @@ class OutputFile implements ByteSink {
     try {
       return await work();
     } catch (cause) {
-      throw outputError(this.#name, cause);
+      throw outputError(this.#file, cause);
     }
   }
 }
@@ -101,14 +132,14 @@ async function syncFolder(folder: string): Promise<void> {
   await handle?.close();
 }
 
-function outputError(file: string, cause: unknown): Error {
+function outputError({ file, name }: NamedFile, cause: unknown): Error {
   const code = (cause as NodeJS.ErrnoException).code;
   if (code === "ENOSPC" || code === "EDQUOT") {
-    return new CapacityError("disk-full", `--output ${file}: no space left on the disk. Nothing was kept.`, { cause });
+    return new CapacityError("disk-full", `${name}: no space left on the disk. Nothing was kept.`, { cause });
   }
   const reason =
     code === "ENOENT"
       ? `the folder ${dirname(file)} does not exist. Create it first`
       : `cannot be written (${code ?? String(cause)}). Choose another place`;
-  return new InputError("bad-option", `--output ${file}: ${reason}.`, { cause });
+  return new InputError("bad-option", `${name}: ${reason}.`, { cause });
 }

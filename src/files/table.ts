@@ -1,5 +1,6 @@
 import { pipeline } from "node:stream";
 import { InputError } from "../errors.ts";
+import { parseJsonObject } from "./json.ts";
 import { checkTextFile, readTextLines } from "./text-lines.ts";
 import { openText, readTsv, widthProblem } from "./tsv.ts";
 
@@ -62,11 +63,9 @@ async function* jsonRows(file: string): AsyncGenerator<TableRow> {
 
 function jsonRow(text: string, where: string): TableRow {
   try {
-    const values: unknown = JSON.parse(text);
-    if (typeof values === "object" && values !== null) return { values: values as Record<string, unknown>, where };
-    return { values: {}, where, problem: "not a JSON object" };
+    return { values: parseJsonObject(text, Error), where };
   } catch (error) {
-    return { values: {}, where, problem: `not JSON (${(error as Error).message})` };
+    return { values: {}, where, problem: (error as Error).message };
   }
 }
 

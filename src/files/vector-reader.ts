@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { endianness } from "node:os";
 import { InputError } from "../errors.ts";
+import { parseJsonObject } from "./json.ts";
 import { checkTextFile, openTextFile, readTextLines } from "./text-lines.ts";
 
 /** Vectors of a file in order, with their texts where the file names them. */
@@ -74,15 +75,12 @@ function parseLine(
   line: string,
   where: string,
 ): { readonly embedding: Float32Array; readonly text: string | undefined } {
-  let json: { readonly embedding?: unknown; readonly text?: unknown } | null = null;
-  try {
-    json = JSON.parse(line);
-  } catch (cause) {
-    throw new InputError("bad-row", `${where}: not JSON (${(cause as Error).message}).`, { cause });
-  }
-  const values = json?.embedding;
+  const { embedding: values, text } = parseJsonObject(
+    line,
+    (what, cause) => new InputError("bad-row", `${where}: ${what}.`, { cause }),
+  );
   if (Array.isArray(values) && values.length > 0 && values.every((value) => Number.isFinite(value))) {
-    return { embedding: Float32Array.from(values), text: typeof json?.text === "string" ? json.text : undefined };
+    return { embedding: Float32Array.from(values), text: typeof text === "string" ? text : undefined };
   }
   throw new InputError("bad-row", `${where}: "embedding" must be a list of numbers.`);
 }

@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
-import { mkdir, readFile, stat } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ModelError } from "../errors.ts";
 import { writeAtomically } from "../files/atomic.ts";
 import { type FloatTensor, readFloats, writeSafetensors } from "../files/float-tensors.ts";
+import { type JsonObject, type JsonProblem, readJsonObject } from "../files/json.ts";
 import { replaceFile } from "../files/replace-file.ts";
 import { readSafetensors } from "../files/safetensors.ts";
 import { type LoraTargets, loraNames } from "./lora.ts";
@@ -39,7 +40,7 @@ export interface Adapter {
   readonly pairs: ReadonlyMap<string, AdapterPair>;
 }
 
-type AdapterJson = Readonly<Record<string, unknown>>;
+type AdapterJson = JsonObject;
 
 /** Options that change what an adapter does, and the values with which they do nothing that we do not. */
 const plainValues: Readonly<Record<string, readonly unknown[]>> = {
@@ -108,24 +109,9 @@ async function identityOf(folder: string): Promise<string> {
 }
 
 async function readConfig(file: string): Promise<AdapterJson> {
-  let text: string;
-  try {
-    if (!(await stat(file)).isFile()) throw new Error("it is no file");
-    text = await readFile(file, "utf8");
-  } catch (cause) {
-    throw new ModelError(
-      "config",
-      `${file} cannot be read: ${(cause as Error).message}. An adapter is a folder with ${adapterConfigName} and ${adapterWeightsName}.`,
-      { cause },
-    );
-  }
-  try {
-    const json: unknown = JSON.parse(text);
-    if (typeof json === "object" && json !== null && !Array.isArray(json)) return json as AdapterJson;
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-  }
-  throw new ModelError("config", `${file} is not a JSON object. Get the adapter again.`);
+  const advice = `An adapter is a folder with ${adapterConfigName} and ${adapterWeightsName}.`;
+  const problem: JsonProblem = (what, cause) => new ModelError("config", `${file}: ${what}. ${advice}`, { cause });
+  return readJsonObject(file, problem);
 }
 
 function checkPlain(json: AdapterJson, file: string): void {

@@ -1,7 +1,8 @@
-import { readFile, realpath } from "node:fs/promises";
+import { realpath } from "node:fs/promises";
 import { resolve } from "node:path";
 import { InternalError, ModelError } from "../errors.ts";
 import { readGguf } from "../files/gguf.ts";
+import { type JsonProblem, readJsonObject } from "../files/json.ts";
 import type { ModelFiles } from "../files/model-files.ts";
 import { readSafetensors, readSafetensorsIndex } from "../files/safetensors.ts";
 import type { FloatType, TensorEntry, TensorIndex } from "../files/tensor-index.ts";
@@ -184,12 +185,7 @@ async function inPlace(entries: ReadonlyMap<string, TensorEntry>): Promise<Map<s
 }
 
 async function readJson(file: string): Promise<ConfigJson> {
-  try {
-    const json: unknown = JSON.parse(await readFile(file, "utf8"));
-    if (typeof json === "object" && json !== null && !Array.isArray(json)) return json as ConfigJson;
-  } catch (error) {
-    if (!(error instanceof SyntaxError))
-      throw new ModelError("config", `${file} cannot be read: ${(error as Error).message}`);
-  }
-  throw new ModelError("config", `${file} is not a JSON object. Download the model again.`);
+  const problem: JsonProblem = (what, cause) =>
+    new ModelError("config", `${file}: ${what}. Download the model again.`, { cause });
+  return readJsonObject(file, problem);
 }

@@ -1,7 +1,8 @@
 import { ModelError } from "../errors.ts";
+import type { JsonObject } from "../files/json.ts";
 
 /** Plain JSON of a config.json, keys as in the checkpoint. */
-export type ConfigJson = Readonly<Record<string, unknown>>;
+export type ConfigJson = JsonObject;
 
 /** How positions turn into angles. */
 export interface RotaryConfig {

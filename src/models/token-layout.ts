@@ -1,7 +1,17 @@
 import { fixed, float32Constant, int64Constant, type Value } from "../graph/graph.ts";
 import { add, cast, cos, div, equal, lessOrEqual, mul, sin, sub, where } from "../graph/ops/elementwise.ts";
 import { rotaryEmbedding } from "../graph/ops/fused.ts";
-import { addRows, gather, gatherWith, range, reshape, reshapeTo, sizes, transpose, unsqueeze } from "../graph/ops/shape-ops.ts";
+import {
+  addRows,
+  gather,
+  gatherWith,
+  range,
+  reshape,
+  reshapeTo,
+  sizes,
+  transpose,
+  unsqueeze,
+} from "../graph/ops/shape-ops.ts";
 import type { Dim } from "../graph/shape.ts";
 import { product } from "../graph/shape.ts";
 import type { RotaryConfig } from "./config.ts";

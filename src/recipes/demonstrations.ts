@@ -1,6 +1,7 @@
 import { createReadStream } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { InputError } from "../errors.ts";
+import { type JsonProblem, parseJsonObject } from "../files/json.ts";
 import { checkTextFile, readTextLines } from "../files/text-lines.ts";
 import { readTsvColumns } from "../files/tsv.ts";
 import type { Demonstration } from "../text/recipe.ts";
@@ -41,20 +42,11 @@ async function* jsonlRows(file: string): AsyncGenerator<Row, void, undefined> {
   for await (const { text, lineNumber } of readTextLines(createReadStream(file), file)) {
     if (text.trim() === "") continue;
     const where = `${file}:${lineNumber}`;
-    const { sentence, word } = parseObject(text, where);
+    const problem: JsonProblem = (what, cause) => new InputError("bad-json", `${where}: ${what}.`, { cause });
+    const { sentence, word } = parseJsonObject(text, problem);
     if (typeof sentence !== "string" || typeof word !== "string") {
       throw new InputError("bad-json", `${where}: needs the strings "sentence" and "word".`);
     }
     yield { sentence, word, where };
   }
-}
-
-function parseObject(text: string, where: string): Record<string, unknown> {
-  try {
-    const json: unknown = JSON.parse(text);
-    if (typeof json === "object" && json !== null && !Array.isArray(json)) return json as Record<string, unknown>;
-  } catch (cause) {
-    throw new InputError("bad-json", `${where}: not JSON (${(cause as Error).message}).`, { cause });
-  }
-  throw new InputError("bad-json", `${where}: not a JSON object such as {"sentence":"…","word":"…"}.`);
 }

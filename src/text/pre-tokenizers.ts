@@ -1,5 +1,7 @@
+import type { JsonObject } from "../files/json.ts";
+
 /** A part of a tokenizer.json. */
-export type TokenizerPart = Readonly<Record<string, unknown>>;
+export type TokenizerPart = JsonObject;
 
 const gpt2Pattern = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 const llama3Pattern =

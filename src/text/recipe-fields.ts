@@ -1,4 +1,5 @@
 import { InputError } from "../errors.ts";
+import { isJsonObject, type JsonObject } from "../files/json.ts";
 import { cleanUpSteps } from "./clean-up.ts";
 import {
   type Demonstration,
@@ -13,31 +14,28 @@ import {
 import { shown } from "./shown.ts";
 import { resolveTemplate } from "./templates.ts";
 
-export const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-
-const hasOnly = (value: Record<string, unknown>, keys: readonly string[]): boolean =>
+const hasOnly = (value: JsonObject, keys: readonly string[]): boolean =>
   Object.keys(value).length === keys.length && keys.every((key) => Object.hasOwn(value, key));
 
 const isCount = (value: unknown): value is number => Number.isInteger(value) && (value as number) >= 0;
 
 const isNumber = (value: unknown): value is number => typeof value === "number" && Number.isFinite(value);
 
-export const isDemonstration = (value: unknown): value is Demonstration =>
-  isObject(value) &&
+const isDemonstration = (value: unknown): value is Demonstration =>
+  isJsonObject(value) &&
   hasOnly(value, ["sentence", "word"]) &&
   typeof value.sentence === "string" &&
   typeof value.word === "string";
 
 const isTokenPrepending = (value: unknown): value is TokenPrepending =>
-  isObject(value) &&
+  isJsonObject(value) &&
   hasOnly(value, ["fromLayer", "toLayer"]) &&
   isCount(value.fromLayer) &&
   isCount(value.toLayer) &&
   value.fromLayer < value.toLayer;
 
 const isWhitening = (value: unknown): value is Whitening =>
-  isObject(value) &&
+  isJsonObject(value) &&
   hasOnly(value, ["mean", "directions", "scales"]) &&
   typeof value.mean === "string" &&
   typeof value.directions === "string" &&
@@ -75,7 +73,7 @@ const fields: Record<keyof Recipe, readonly [string, (value: unknown) => boolean
  * @throws InputError "bad-recipe" naming the field, "bad-template" for a template without a slot for the text
  */
 export function readRecipe(json: unknown, where: string): RecipeOptions {
-  if (!isObject(json)) throw new InputError("bad-recipe", `${where}: a recipe is a JSON object.`);
+  if (!isJsonObject(json)) throw new InputError("bad-recipe", `${where}: a recipe is a JSON object.`);
   for (const [key, value] of Object.entries(json)) {
     if (!Object.hasOwn(fields, key)) {
       throw new InputError(

@@ -1,6 +1,6 @@
-import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { ModelError } from "../errors.ts";
+import { isJsonObject, readJsonObject } from "../files/json.ts";
 import { type BpeTables, FastBpe, fillTokens, type Merges, rankTable } from "./fast-bpe.ts";
 import { ggufTokenizer } from "./gguf-tokenizer.ts";
 import { checkPatterns, exactPreTokenizer, type TokenizerPart } from "./pre-tokenizers.ts";
@@ -28,8 +28,8 @@ export interface Tokenizer {
  * @throws ModelError "tokenizer" for files that are no tokenizer
  */
 export async function loadTokenizer(file: string, configFile?: string): Promise<Tokenizer> {
-  const config = configFile ? await readJson(configFile) : {};
-  const json = await readJson(file);
+  const config = configFile ? await readTokenizerJson(configFile) : {};
+  const json = await readTokenizerJson(file);
   try {
     if (basename(file) !== "vocab.json") return createTokenizer({ json, config });
     return createTokenizer({ ...(await readVocabularyFiles(file, json, config)), config });
@@ -48,15 +48,9 @@ export function tokenizerFromGguf(metadata: TokenizerPart, source: string): Toke
   }
 }
 
-async function readJson(file: string): Promise<TokenizerPart> {
-  try {
-    const json: unknown = JSON.parse(await readFile(file, "utf8"));
-    if (typeof json !== "object" || json === null || Array.isArray(json)) throw new Error("it is not a JSON object");
-    return json as TokenizerPart;
-  } catch (error) {
-    throw damaged(file, error);
-  }
-}
+/** A tokenizer.json or tokenizer_config.json. */
+export const readTokenizerJson = (file: string): Promise<TokenizerPart> =>
+  readJsonObject(file, (what) => damaged(file, what));
 
 function damaged(file: string, cause: unknown): ModelError {
   const reason = cause instanceof Error ? cause.message : String(cause);
@@ -95,7 +89,7 @@ function createTokenizer({ json, config, tables, bosIds }: TokenizerSource): Tok
 function createPipeline(json: TokenizerPart, config: TokenizerPart, tables: BpeTables | undefined): Pipeline {
   for (const part of [json.normalizer, json.pre_tokenizer, json.decoder]) checkPatterns(part);
   const cuts = exactPreTokenizer(json.pre_tokenizer);
-  const model = isObject(json.model) ? json.model : {};
+  const model = isJsonObject(json.model) ? json.model : {};
   if (model.type !== "BPE") return new Pipeline({ ...json, pre_tokenizer: preTokenizerOf(cuts) }, config);
   const spellsBytes = isByteSpelling(cuts.at(-1));
   const words = preTokenizerOf(spellsBytes ? cuts.slice(0, -1) : cuts);
@@ -106,8 +100,6 @@ function createPipeline(json: TokenizerPart, config: TokenizerPart, tables: BpeT
   pipeline.model = new FastBpe(pipeline.model, ranks, spellsBytes);
   return pipeline;
 }
-
-const isObject = (value: unknown): value is TokenizerPart => typeof value === "object" && value !== null;
 
 const isByteSpelling = (part: TokenizerPart | undefined): boolean =>
   part?.type === "ByteLevel" && part.use_regex === false && part.add_prefix_space !== true;

@@ -126,6 +126,16 @@ export function checkTrainOptions(options: TrainOptions): void {
     if (Number.isFinite(options[name]) && options[name] > 0) continue;
     throw new InputError("bad-option", `${name} is ${options[name]}; it must be a number over 0.`);
   }
+  for (const name of ["warmupSteps", "seed"] as const) {
+    if (Number.isSafeInteger(options[name]) && options[name] >= 0) continue;
+    throw new InputError("bad-option", `${name} is ${options[name]}; it must be a whole number from 0.`);
+  }
+  for (const name of ["maxSteps", "threads", "microBatchTokens"] as const) {
+    const value = options[name];
+    if (value === null || value === "batch" || typeof value === "object") continue;
+    if (Number.isInteger(value) && value > 0) continue;
+    throw new InputError("bad-option", `${name} is ${value}; it must be a whole number over 0.`);
+  }
   if (!(options.dropout >= 0 && options.dropout < 1)) {
     throw new InputError("bad-option", `dropout is ${options.dropout}; it must be from 0 up to, but not, 1.`);
   }
