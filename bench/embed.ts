@@ -21,7 +21,7 @@ import { type Measure, median, Side } from "./side.ts";
  */
 const { values } = parseArgs({
   options: {
-    data: { type: "string", default: resolve(import.meta.dirname, "../../../shared/data/sts/STSB/dev.tsv") },
+    data: { type: "string", default: resolve(import.meta.dirname, "../../data/stsb-dev.tsv") },
     rounds: { type: "string", default: "5" },
     sentences: { type: "string", default: "512" },
     threads: { type: "string", default: String(availableParallelism()) },

@@ -73,7 +73,7 @@ export function addRunFlags(command: Command): Command {
     .addOption(
       new Option(
         "--precision <precision>",
-        "weights as the file holds them, in another float type, or quantised (default: stored; float16 but on the cpu)",
+        "weights as the file holds them, in another float type, or quantised (default: stored on the cpu, float16 on other devices)",
       ).choices(precisions),
     )
     .option("--adapter <folder>", "LoRA adapter in PEFT's form on the weights, with its recipe.json (default: none)")

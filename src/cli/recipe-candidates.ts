@@ -1,3 +1,4 @@
+import { tsvLine } from "../files/tsv.ts";
 import { proposeWords } from "../recipes/proposed-words.ts";
 import { type PartOfSpeech, partsOfSpeech, wordNetDemonstrations, wordNetFolder } from "../recipes/wordnet.ts";
 import type { Demonstration } from "../text/recipe.ts";
@@ -8,14 +9,14 @@ import type { CandidateFlags } from "./recipe-flags.ts";
 import { writeTo } from "./stdout-sink.ts";
 import { readAllTexts } from "./texts.ts";
 
-/** `oneword recipe candidates`: sentences with their word, tab-separated, as `recipe search --demonstrations` takes them. */
+/** `oneword recipe candidates`: sentences with their word, tab-separated, as `recipe search --candidates` takes them. */
 export async function runRecipeCandidates(flags: CandidateFlags, context: CliContext): Promise<void> {
   if ((flags.wordnet === undefined) === (flags.texts === undefined)) {
     throw new UsageError("say where candidates come from: --wordnet or --texts <file>, one of them.");
   }
   const found = flags.texts === undefined ? await fromWordNet(flags) : await fromTexts(flags.texts, flags, context);
-  const rows = found.map(({ sentence, word }) => `${sentence.replaceAll(/[\t\r\n]/g, " ")}\t${word}\n`);
-  await writeTo(context.stdout, `sentence\tword\n${rows.join("")}`);
+  const rows = [["sentence", "word"], ...found.map(({ sentence, word }) => [sentence, word])];
+  await writeTo(context.stdout, rows.map(tsvLine).join(""));
 }
 
 async function fromWordNet({ wordnet, pos = [], count }: CandidateFlags): Promise<Demonstration[]> {

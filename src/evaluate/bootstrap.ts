@@ -20,7 +20,7 @@ const seed = 1111;
 
 /**
  * Paired bootstrap: pairs of sentences (or tested examples) are drawn with replacement, the same for both runs, and the
- * difference is taken each time. Is 0 outside of the interval, the difference is not one of chance.
+ * difference is taken each time. Where 0 is outside the interval, the difference is not one of chance.
  * @returns one line for each task that both runs have, in the first one's order, and the average of two and more
  * @throws InputError "bad-option" for runs over different pairs, or without a common task
  * @see Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13 (percentile interval)

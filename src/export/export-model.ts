@@ -12,6 +12,7 @@ import type { ModelFiles } from "../files/model-files.ts";
 import { openOutputFile } from "../files/output-file.ts";
 import { resolveModel } from "../files/resolve-model.ts";
 import { readAdapter } from "../models/adapter-file.ts";
+import type { Architecture } from "../models/architecture.ts";
 import { readDepth } from "../models/build.ts";
 import { type OpenedCheckpoint, openCheckpoint } from "../models/checkpoint.ts";
 import type { DecoderConfig } from "../models/config.ts";
@@ -61,6 +62,7 @@ export async function exportModel(options: ExportOptions): Promise<void> {
 interface ExportSource {
   readonly files: ModelFiles;
   readonly opened: OpenedCheckpoint;
+  readonly architecture: Architecture;
   readonly config: DecoderConfig;
   /** Layers that are kept. */
   readonly depth: number;
@@ -86,7 +88,7 @@ async function openSource(options: ExportOptions): Promise<ExportSource> {
   if (depth === 0) throw new InputError("bad-option", "layer 0 is no model: choose a layer from 1.");
   const merged = mergedTensors(opened, architecture, config, adapter, depth);
   const tensors = depth < config.numLayers ? withPlainNorm(merged) : merged;
-  return { files, opened, config, depth, recipe, tensors };
+  return { files, opened, architecture, config, depth, recipe, tensors };
 }
 
 /** @throws InputError "aborted" between two tensors */
@@ -104,9 +106,12 @@ async function writePieces(file: string, pieces: AsyncIterable<Uint8Array>, sign
 }
 
 async function writeFolder(source: ExportSource, { output, format, dtype, signal }: ExportOptions): Promise<void> {
-  const { files, opened, config, depth, recipe, tensors } = source;
+  const { files, opened, architecture, config, depth, recipe, tensors } = source;
   const json = await tokenizerJson(files, opened);
-  const written: Record<string, unknown> = { "config.json": hfConfig(config, depth, dtype), "tokenizer.json": json };
+  const written: Record<string, unknown> = {
+    "config.json": hfConfig(config, architecture, depth, dtype),
+    "tokenizer.json": json,
+  };
   if (format === "sentence-transformers") {
     const tokenizer = await openTokenizer(files, opened);
     written["tokenizer.json"] = templatedTokenizer(json, tokenizer, onlyPrompt(recipe), recipe.cleanUp);

@@ -1,17 +1,15 @@
 import { ModelError } from "../errors.ts";
+import type { Architecture } from "../models/architecture.ts";
 import type { ConfigJson, DecoderConfig } from "../models/config.ts";
 
-const classes: Readonly<Record<string, string>> = {
-  llama: "LlamaModel",
-  mistral: "MistralModel",
-  opt: "OPTModel",
-  qwen2: "Qwen2Model",
-  qwen3: "Qwen3Model",
-};
-
 /** config.json for transformers, of a model whose tensors are those of the base class. */
-export function hfConfig(config: DecoderConfig, depth: number, dtype: "float16" | "float32"): ConfigJson {
-  const { rope_interleaved: _, rope_scaling, ...rest } = config.json;
+export function hfConfig(
+  config: DecoderConfig,
+  { transformersClass }: Architecture,
+  depth: number,
+  dtype: "float16" | "float32",
+): ConfigJson {
+  const { rope_interleaved: _, rope_scaling, dtype: original, ...rest } = config.json; // dtype would win over torch_dtype
   if ((rope_scaling as ConfigJson | undefined)?.rope_type === "factors") {
     throw new ModelError("config", `${config.source}: rotary factors of a GGUF file cannot be written to config.json.`);
   }
@@ -19,7 +17,7 @@ export function hfConfig(config: DecoderConfig, depth: number, dtype: "float16" 
   return {
     ...rest,
     ...(isPlain ? {} : { rope_scaling }),
-    architectures: [classes[config.modelType]],
+    architectures: [transformersClass],
     num_hidden_layers: depth,
     torch_dtype: dtype,
   };

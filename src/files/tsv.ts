@@ -37,7 +37,7 @@ export async function* readTsv(file: string, options: TsvOptions = {}): AsyncGen
 
 /**
  * The same for a file whose first line names the columns.
- * @returns rows with at least as many fields as the header; more are an error
+ * @returns the fields of the columns that were asked for, in that order
  * @throws InputError "bad-row" for a missing column, or a row with another number of fields than the header
  */
 export async function* readTsvColumns(

@@ -18,6 +18,8 @@ export interface TokenInputs {
 export interface Architecture {
   /** `model_type` in config.json. */
   readonly modelType: string;
+  /** Its base model in transformers, which exported folders name. */
+  readonly transformersClass: string;
   /** @throws ModelError "config" for a key that changes the mathematics in a way we do not compute */
   readConfig(json: ConfigJson, source: string): DecoderConfig;
   embed(weights: Weights, inputs: TokenInputs, config: DecoderConfig): Value;

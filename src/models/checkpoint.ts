@@ -29,8 +29,8 @@ export interface OpenOptions extends Pick<DeriveOptions, "onProgress" | "signal"
   /** The weights are for a training graph: int8 rounds them as they are, since gradients meet inputs that nothing rescales. */
   readonly isTrained?: boolean;
   /**
-   * Needed for int8, but for training. Runs the model as it is stored over some text: the largest |x| of each channel of every linear weight's
-   * input, by the weight's scope.
+   * Needed for int8 unless it is trained on. Runs the model as it is stored over some text: the largest |x| of each channel of
+   * every linear weight's input, by the weight's scope.
    */
   readonly measure?: (stored: OpenedCheckpoint) => Promise<ReadonlyMap<string, Float32Array>>;
 }

@@ -1,5 +1,5 @@
 import { InternalError } from "../errors.ts";
-import { fixed, float32Constant, int64Constant, type Value } from "../graph/graph.ts";
+import { fixed, float32Constant, type Value } from "../graph/graph.ts";
 import { add, cast, mul, sub } from "../graph/ops/elementwise.ts";
 import { type BlockWeight, gemm, matmulNBits, productWithPacked } from "../graph/ops/matmul.ts";
 import { matmulInt8, matmulNf4, type QuantizedRows, quantizeByRow } from "../graph/ops/quantized.ts";
@@ -104,6 +104,3 @@ export function embedding(weights: Weights, ids: Value, rows: number, width: num
   const zeroPoint = table.zeroPoints ? perBlock(table.zeroPoints) : float32Constant(ids.graph, [128], []);
   return reshape(mul(sub(quants, zeroPoint), perBlock(table.scales)), [tokens!, width]);
 }
-
-/** Rows `start` … of a position table: OPT counts from 2. */
-export const shiftedIds = (ids: Value, by: number): Value => add(ids, int64Constant(ids.graph, [by]));

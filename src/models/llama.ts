@@ -10,6 +10,7 @@ import type { Weights } from "./weights.ts";
 /** LLaMA: pre-norm decoder, rotary positions, SwiGLU, RMSNorm, grouped heads (arXiv 2302.13971, 2307.09288). */
 export const llama: Architecture = {
   modelType: "llama",
+  transformersClass: "LlamaModel",
   readConfig(json, source) {
     expectValue(json, "pretraining_tp", [1, null], source);
     return rotaryDecoderConfig(json, source);

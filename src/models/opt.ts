@@ -1,8 +1,9 @@
+import { int64Constant } from "../graph/graph.ts";
 import { add } from "../graph/ops/elementwise.ts";
 import type { Architecture } from "./architecture.ts";
 import { selfAttention } from "./attention.ts";
 import { type ConfigJson, type DecoderConfig, expectValue, readActivation, readSize } from "./config.ts";
-import { embedding, linear, shiftedIds } from "./linear.ts";
+import { embedding, linear } from "./linear.ts";
 import { mlp } from "./mlp.ts";
 import { layerNorm } from "./norm.ts";
 
@@ -11,6 +12,7 @@ const positionOffset = 2; // fairseq reserved rows 0 and 1 of OPT's position tab
 /** OPT: learned positions, biases everywhere, LayerNorm before each block, or after it in the 350m form (arXiv 2205.01068). */
 export const opt: Architecture = {
   modelType: "opt",
+  transformersClass: "OPTModel",
   readConfig: optConfig,
   embed(weights, { inputIds, positionIds }, config) {
     const decoder = weights.at("decoder");
@@ -18,7 +20,7 @@ export const opt: Architecture = {
     const words = embedding(decoder.at("embed_tokens"), inputIds, config.vocabSize, width);
     const projected = width === config.hiddenSize ? words : linear(decoder.at("project_in"), words, config.hiddenSize);
     const rows = config.maxPositions + positionOffset;
-    const positions = shiftedIds(positionIds, positionOffset);
+    const positions = add(positionIds, int64Constant(positionIds.graph, [positionOffset]));
     return add(projected, embedding(decoder.at("embed_positions"), positions, rows, config.hiddenSize));
   },
   layerScope: (i) => `decoder.layers.${i}`,

@@ -124,7 +124,7 @@ export class Weights {
   }
 
   isDense(name: string): boolean {
-    return this.#checkpoint.tensors.get(this.#scope + name)?.kind !== "blocks";
+    return this.#checkpoint.tensors.get(this.#scope + name)?.kind === "dense";
   }
 
   has(name: string): boolean {

@@ -6,14 +6,14 @@ import { fitWhitening } from "./fit-whitening.ts";
 import type { Journal } from "./journal.ts";
 import { type Labelled, textsOf } from "./labelled.ts";
 
-/** What is done with the states that a prompt leaves; does not change the run of the model. */
+/** What is done with the states that a prompt leaves, as a recipe's fields of these names; the run of the model is the same. */
 export interface Setting {
   readonly layer: number;
   /** Principal directions to even out, 0 to take only the mean away, null for neither. */
   readonly directions: number | null;
 }
 
-/** The same as a recipe's fields; a whitening has to be fitted. */
+/** Scores of some settings, and what the run of the model cost. */
 export interface Measurement {
   readonly scores: readonly number[];
   readonly seconds: number;

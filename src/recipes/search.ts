@@ -13,7 +13,7 @@ export interface SearchOptions {
   readonly depth: number;
   /** Recipes that are extended by a further demonstration; 1 is greedy. */
   readonly beam: number;
-  /** Lower and upper layer to try, both included; the upper half of the model by default. */
+  /** Layers to try, each of them. */
   readonly layers: readonly number[];
   /** What prompts and layers are compared with, before `directions` are tried on the best of them. */
   readonly firstDirections: number | null;

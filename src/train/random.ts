@@ -1,18 +1,18 @@
 /**
- * Uniform numbers from a 32-bit state that a checkpoint can hold.
+ * Uniform numbers from a 32-bit state; equal seeds give equal numbers.
  * @see mulberry32 by Tommy Ettinger, public domain: period 2^32, passes gjrand
  */
 export class Random {
-  state: number;
+  #state: number;
 
   constructor(seed: number) {
-    this.state = seed >>> 0;
+    this.#state = seed >>> 0;
   }
 
   /** In [0, 1). */
   next(): number {
-    this.state = (this.state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(this.state ^ (this.state >>> 15), this.state | 1);
+    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(this.#state ^ (this.#state >>> 15), this.#state | 1);
     mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   }
