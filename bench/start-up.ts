@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { median } from "./side.ts";
 
 /**
  * Start-up on a cached model: the whole process `oneword embed` over an empty file, and over one sentence, beside a
@@ -33,7 +34,6 @@ const rounds = Array.from(
   { length: Number(values.rounds) },
   () => [startUp(), sentence(), seconds(sessionOnly)] as const,
 );
-const median = (numbers: readonly number[]): number => numbers.toSorted((a, b) => a - b)[numbers.length >> 1]!;
 for (const [column, name] of ["oneword embed, no text", "oneword embed, one sentence", "session alone"].entries()) {
   const time = median(rounds.map((round) => round[column]!));
   const ratio = median(rounds.map((round) => round[column]! / round[2]));

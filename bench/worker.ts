@@ -12,19 +12,10 @@ interface SetUp {
   readonly recipe: RecipeOptions;
   readonly sentences: readonly string[];
   /** Most tokens of one run. */
-  readonly batchTokens?: number;
 }
 
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-const {
-  model: name,
-  precision,
-  recipe,
-  sentences,
-  threads,
-  workers,
-  batchTokens,
-} = JSON.parse((await lines.next()).value) as SetUp;
+const { model: name, precision, recipe, sentences, threads, workers } = JSON.parse((await lines.next()).value) as SetUp;
 const model = await load(name, { precision, recipe, workers, threads: workers > 1 ? threads / workers : threads });
 const answer = (value: unknown): boolean => process.stdout.write(`${JSON.stringify(value)}\n`);
 
@@ -32,7 +23,7 @@ answer({ name: `oneword ${precision}${workers > 1 ? `, ${workers} workers` : ""}
 while (!(await lines.next()).done) {
   const before = model.statistics;
   const start = performance.now();
-  const rows = await model.embed(sentences, batchTokens ? { batchTokens } : {});
+  const rows = await model.embed(sentences);
   const milliseconds = performance.now() - start;
   const { tokens, computedTokens, cells, runtimeMs } = model.statistics;
   const measure: Measure = {

@@ -59,7 +59,7 @@ export class ModelError extends OnewordError {
   }
 }
 
-export type CapacityErrorCode = "disk-full" | "locked" | "out-of-memory";
+export type CapacityErrorCode = "disk-full" | "locked";
 
 /** The machine is the limit: wait, or ask for less. */
 export class CapacityError extends OnewordError {

@@ -66,6 +66,15 @@ test("one that ends at an earlier layer has the same cosines", async () => {
   }
 });
 
+test("config.json names the class and the one dtype that the weights have", async () => {
+  const model = await tinyModel("bfloat16", (config) => ({ ...config, dtype: "bfloat16" }));
+  const output = join(folder, "float16");
+  await exportModel({ model, output, format: "safetensors", dtype: "float16", cacheDir: folder });
+  const config = JSON.parse(await readFile(join(output, "config.json"), "utf8"));
+  expect(config).toMatchObject({ architectures: ["LlamaModel"], torch_dtype: "float16" });
+  expect(config).not.toHaveProperty("dtype"); // by which transformers 5 would go
+});
+
 test("a sentence-transformers folder has last-token pooling and a tokenizer with the template in it", async () => {
   const output = join(folder, "st");
   const options = { model: base, adapter, output, dtype: "float16", cacheDir: folder } as const;

@@ -1,8 +1,8 @@
 import type { Command } from "commander";
 import { Option } from "commander";
-import type { ModelFlags } from "./flags.ts";
+import { append, type ModelFlags } from "./flags.ts";
 
-export const runFormats = ["table", "json"] as const;
+const runFormats = ["table", "json"] as const;
 
 export interface EvalFlags extends ModelFlags {
   readonly tasks: string;
@@ -40,8 +40,4 @@ export function addEvalFlags(command: Command): Command {
     .option("--endpoint <url>", "take vectors from a server's /v1/embeddings instead of a model here (default: none)")
     .option("--endpoint-model <name>", "model to ask that server for (default: the server's own)")
     .option("--vectors <file>", "take vectors from a .npy or .jsonl file, see oneword data texts (default: none)");
-}
-
-function append(value: string, previous: readonly string[] = []): string[] {
-  return [...previous, value];
 }

@@ -1,11 +1,12 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { defaultModel as packagedModel } from "../files/known-models.ts";
 import { type Device, devices } from "../runtime/device.ts";
 import { defaultBatchTokens } from "../text/batch.ts";
 import { recipeNames } from "../text/named-recipes.ts";
 import { type Precision, precisions } from "../text/recipe.ts";
 import { templates } from "../text/templates.ts";
 
-export const defaultModel = "smollm2-135m";
+export const defaultModel: string = packagedModel.name;
 /** The same with the adapter of the package: what vectors are made with where nothing else is asked for. */
 const defaultEmbedder = "smollm2-135m-nli";
 

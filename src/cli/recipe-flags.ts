@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError } from "commander";
-import { addModelFlags, addRunFlags, append, type ModelFlags, parsePositive } from "./flags.ts";
+import { addModelFlags, addRunFlags, append, type ModelFlags, parsePositive, parseWhole } from "./flags.ts";
 
 /** Flags of `oneword recipe search`. */
 export interface SearchFlags
@@ -80,11 +80,6 @@ function parseList(value: string): string[] {
   const names = value.split(",").map((name) => name.trim());
   if (names.every((name) => name !== "")) return names;
   throw new InvalidArgumentError("It must be names with commas between.");
-}
-
-function parseWhole(value: string): number {
-  if (/^\d{1,6}$/.test(value)) return Number(value);
-  throw new InvalidArgumentError("It must be a whole number from 0.");
 }
 
 function parseDepth(value: string): number {

@@ -1,5 +1,6 @@
 import type { Writable } from "node:stream";
 import { CapacityError } from "../errors.ts";
+import { isDiskFull } from "../files/disk-full.ts";
 import type { ByteSink } from "../files/row-buffer.ts";
 import { OutputClosed } from "./exit-codes.ts";
 
@@ -17,7 +18,7 @@ export function writeTo(stream: Writable, data: string | Uint8Array): Promise<vo
 
 function outputError(error: NodeJS.ErrnoException): Error {
   if (closedCodes.has(error.code ?? "")) return new OutputClosed("standard output was closed", { cause: error });
-  if (error.code !== "ENOSPC") return error;
+  if (!isDiskFull(error)) return error;
   return new CapacityError("disk-full", "standard output: no space left on the disk.", { cause: error });
 }
 

@@ -1,6 +1,7 @@
 import { availableParallelism, freemem } from "node:os";
 import { InputError, ModelError } from "../errors.ts";
 import { cacheFolder } from "../files/cache-folder.ts";
+import { defaultModel } from "../files/known-models.ts";
 import type { ModelFiles } from "../files/model-files.ts";
 import { resolveModel } from "../files/resolve-model.ts";
 import { readAdapter } from "../models/adapter-file.ts";
@@ -116,7 +117,7 @@ interface OpenedModel extends OpenedCheckpoint {
 }
 
 /** All that comes before the runtime: files and weights at hand and ready, options checked. */
-async function openModel(model = "smollm2-135m", options: LoadOptions = {}): Promise<OpenedModel> {
+async function openModel(model: string = defaultModel.name, options: LoadOptions = {}): Promise<OpenedModel> {
   if (options.threads !== undefined && !(Number.isInteger(options.threads) && options.threads > 0)) {
     throw new InputError("bad-option", `threads is ${options.threads}; it must be a whole number over 0.`);
   }

@@ -10,7 +10,8 @@ export function cosineSimilarity(a: Float32Array, b: Float32Array): number {
   return lengths > 0 ? Math.min(1, Math.max(-1, dot(a, b) / lengths)) : 0;
 }
 
-function dot(a: Float32Array, b: Float32Array): number {
+/** a·b */
+export function dot(a: Float32Array, b: Float32Array): number {
   let sum = 0;
   for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
   return sum;

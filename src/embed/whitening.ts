@@ -1,5 +1,6 @@
 import { InputError } from "../errors.ts";
 import type { Whitening } from "../text/recipe.ts";
+import { dot } from "./pooling.ts";
 
 /** Takes the mean away and scales some directions, in place. */
 export type Whiten = (vector: Float32Array) => void;
@@ -29,12 +30,6 @@ export function readWhitening({ mean, directions, scales }: Whitening, hiddenSiz
       for (let i = 0; i < hiddenSize; i++) vector[i]! += parts[k]! * unit[i]!;
     });
   };
-}
-
-function dot(a: Float32Array, b: Float32Array): number {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
-  return sum;
 }
 
 function decode(base64: string): Float32Array {

@@ -19,7 +19,7 @@ export interface ClassifierSizes {
 }
 
 /** Adam with PyTorch's defaults (arXiv 1412.6980); PyTorch's `weight_decay` is the gradient of an L2 penalty, as here. */
-const adam = { beta1: 0.9, beta2: 0.999, learningRate: 1e-3, epsilon: 1e-8 };
+export const adam = { beta1: 0.9, beta2: 0.999, learningRate: 1e-3, epsilon: 1e-8 };
 
 /**
  * One step of softmax regression for every problem and penalty at once: cross-entropy, its gradient, L2, update.

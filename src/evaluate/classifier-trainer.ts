@@ -1,5 +1,5 @@
 import { type Session, Tensor } from "../runtime/session.ts";
-import type { ClassifierSizes } from "./classifier-graph.ts";
+import { adam, type ClassifierSizes } from "./classifier-graph.ts";
 import type { RandomState } from "./random-state.ts";
 
 /** Examples as numbers. */
@@ -87,8 +87,8 @@ export class ClassifierTrainer {
         rows: rowTensor(batches, rows),
         weights: new Tensor("float32", weights, [problems, rows, 1]),
         isActive: column((i) => (batches[i]!.length > 0 ? 1 : 0)),
-        bias1: column((i) => 1 - 0.9 ** this.#steps[i]!),
-        bias2: column((i) => 1 - 0.999 ** this.#steps[i]!),
+        bias1: column((i) => 1 - adam.beta1 ** this.#steps[i]!),
+        bias2: column((i) => 1 - adam.beta2 ** this.#steps[i]!),
         parameters: this.parameters,
         mean: this.#mean,
         variance: this.#variance,

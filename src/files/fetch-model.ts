@@ -4,6 +4,7 @@ import { CapacityError, ModelError, OnewordError } from "../errors.ts";
 import { moveFolder, writeAtomically } from "./atomic.ts";
 import { cacheFolder } from "./cache-folder.ts";
 import { findInCache, type Manifest, manifestName, modelFolderName, modelLock, readManifest } from "./cached-models.ts";
+import { isDiskFull } from "./disk-full.ts";
 import { fetchSnapshot } from "./hub.ts";
 import { type ModelId, packagedIdentity } from "./known-models.ts";
 import { withLock } from "./lock.ts";
@@ -69,7 +70,7 @@ async function openStaging(id: ModelId, root: string, folder: string): Promise<S
 /** The cache folder's own troubles; undefined for others. */
 function cacheError(error: unknown, root: string): Error | undefined {
   const { code = "", message } = error as NodeJS.ErrnoException;
-  if (code === "ENOSPC" || code === "EDQUOT") {
+  if (isDiskFull(error)) {
     const advice = "Free some space, or set ONEWORD_CACHE to a folder on another disk; the next pull goes on.";
     return new CapacityError("disk-full", `${root}: the disk is full. ${advice}`, { cause: error });
   }

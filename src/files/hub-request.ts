@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { InputError, ModelError, OnewordError } from "../errors.ts";
 import { huggingFaceHome } from "./cache-folder.ts";
 import { suggestions } from "./known-models.ts";
@@ -47,7 +48,9 @@ export async function ask(
     await response.body?.cancel().catch(() => {});
     const mayPass = response.status === 429 || response.status >= 500;
     if (!mayPass || attempt === maxAttempts) throw statusError(hub, response, about);
-    await pause(retryDelayMs(response, attempt), hub.signal);
+    await pause(retryDelayMs(response, attempt), undefined, hub.signal ? { signal: hub.signal } : {}).catch(() => {
+      throw stopped();
+    });
   }
 }
 
@@ -116,20 +119,6 @@ function unreachable({ endpoint }: Hub, what: string, cause?: unknown): ModelErr
 function retryDelayMs(response: Response, attempt: number): number {
   const seconds = Number(response.headers.get("retry-after") ?? Number.NaN);
   return Number.isFinite(seconds) ? Math.min(maxRetryDelayMs, Math.max(0, seconds * 1000)) : 100 * 3 ** (attempt - 1);
-}
-
-function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = (): void => {
-      clearTimeout(timer);
-      reject(stopped());
-    };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener("abort", stop);
-      resolve();
-    }, ms);
-    signal?.addEventListener("abort", stop, { once: true });
-  });
 }
 
 function statusError(hub: Hub, { status, headers }: Response, about: string): ModelError {

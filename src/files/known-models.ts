@@ -36,7 +36,7 @@ export function packagedAdapter(name: string): { readonly base: string; readonly
 }
 
 /** Short names of hub models. */
-export const hubNames: Readonly<Record<string, string>> = {
+const hubNames: Readonly<Record<string, string>> = {
   "opt-125m": "facebook/opt-125m",
   "opt-350m": "facebook/opt-350m",
   "opt-1.3b": "facebook/opt-1.3b",

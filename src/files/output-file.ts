@@ -3,6 +3,7 @@ import { type FileHandle, mkdir, open, realpath, rename, stat, unlink } from "no
 import { basename, dirname, join } from "node:path";
 import { isatty } from "node:tty";
 import { CapacityError, InputError } from "../errors.ts";
+import { isDiskFull } from "./disk-full.ts";
 import type { ByteSink } from "./row-buffer.ts";
 
 /**
@@ -134,7 +135,7 @@ async function syncFolder(folder: string): Promise<void> {
 
 function outputError({ file, name }: NamedFile, cause: unknown): Error {
   const code = (cause as NodeJS.ErrnoException).code;
-  if (code === "ENOSPC" || code === "EDQUOT") {
+  if (isDiskFull(cause)) {
     return new CapacityError("disk-full", `${name}: no space left on the disk. Nothing was kept.`, { cause });
   }
   const reason =

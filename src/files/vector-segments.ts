@@ -2,7 +2,8 @@ import { createHash, randomUUID } from "node:crypto";
 import { type FileHandle, mkdir, open, readdir } from "node:fs/promises";
 import { endianness } from "node:os";
 import { join } from "node:path";
-import { CapacityError } from "../errors.ts";
+import { CapacityError, InputError } from "../errors.ts";
+import { isDiskFull } from "./disk-full.ts";
 import { readAt } from "./read-at.ts";
 
 const magic = "ONEWORD1";
@@ -51,7 +52,7 @@ export class VectorSegments {
     }
   }
 
-  /** @param vectors  all of one length @throws CapacityError "disk-full" where nothing more can be kept */
+  /** @param vectors  all of one length @throws CapacityError "disk-full", InputError "bad-option" where nothing can be kept */
   async append(vectors: readonly KeyedVector[]): Promise<void> {
     if (vectors.length === 0) return;
     try {
@@ -59,8 +60,10 @@ export class VectorSegments {
       await handle.appendFile(Buffer.concat(vectors.map(encodeRecord)));
     } catch (cause) {
       const reason = (cause as NodeJS.ErrnoException).code ?? String(cause);
-      const advice = "Free some space or set ONEWORD_CACHE to another folder; --no-cache keeps nothing.";
-      throw new CapacityError("disk-full", `${this.#folder}: vectors cannot be kept (${reason}). ${advice}`, { cause });
+      const what = `${this.#folder}: vectors cannot be kept (${reason})`;
+      const advice = "set ONEWORD_CACHE to another folder; --no-cache keeps nothing.";
+      if (isDiskFull(cause)) throw new CapacityError("disk-full", `${what}. Free some space or ${advice}`, { cause });
+      throw new InputError("bad-option", `${what}. Make it writable or ${advice}`, { cause });
     }
   }
 

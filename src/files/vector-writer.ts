@@ -101,8 +101,8 @@ export function checkFinite(embedding: Float32Array, index: number): void {
     if (!Number.isFinite(embedding[i])) {
       throw new ModelError(
         "nan-output",
-        `The model gave ${embedding[i]} in dimension ${i} for text ${index + 1}. ` +
-          "The weights may be damaged or too coarse: pull the model again, or try --precision float32.",
+        `input[${index}]: the vector holds ${embedding[i]} in dimension ${i}. ` +
+          "The weights are damaged: pull the model again; or their precision is too coarse: try float32.",
       );
     }
   }

@@ -3,6 +3,18 @@ import type { Dim, Shape } from "./shape.ts";
 
 export type ElementType = "float32" | "float16" | "bfloat16" | "int64" | "int32" | "uint8" | "int8" | "bool";
 
+/** TensorProto.DataType, onnx/onnx.proto. */
+export const dataTypes: Readonly<Record<ElementType, number>> = {
+  float32: 1,
+  uint8: 2,
+  int8: 3,
+  int32: 6,
+  int64: 7,
+  bool: 9,
+  float16: 10,
+  bfloat16: 16,
+};
+
 /** One tensor of a graph: an input, an initializer or a node's output. */
 export interface Value {
   readonly graph: Graph;

@@ -1,24 +1,12 @@
 import { basename } from "node:path";
 import protobuf from "protobufjs/minimal.js";
-import type { Attribute, ElementType, Graph, Initializer, Node, Value } from "./graph.ts";
+import { type Attribute, dataTypes, type Graph, type Initializer, type Node, type Value } from "./graph.ts";
 
 type Writer = protobuf.Writer;
 
 /** Operator sets the graphs are written in: ONNX 23 has RMSNormalization and RotaryEmbedding as standard operators. */
 const opsets = { "": 23, "com.microsoft": 1 };
 const irVersion = 11;
-
-/** TensorProto.DataType, onnx/onnx.proto. */
-const dataTypes: Record<ElementType, number> = {
-  float32: 1,
-  uint8: 2,
-  int8: 3,
-  int32: 6,
-  int64: 7,
-  bool: 9,
-  float16: 10,
-  bfloat16: 16,
-};
 
 const attributeTypes = { float: 1, int: 2, string: 3, ints: 7 }; // AttributeProto.AttributeType
 

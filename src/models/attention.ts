@@ -1,5 +1,5 @@
 import { fixed, float32Constant, type Value } from "../graph/graph.ts";
-import { add, mul } from "../graph/ops/elementwise.ts";
+import { add, mul, scalar } from "../graph/ops/elementwise.ts";
 import { softmax } from "../graph/ops/fused.ts";
 import { matmul } from "../graph/ops/matmul.ts";
 import { reduceLogSumExp } from "../graph/ops/reduce.ts";
@@ -70,7 +70,7 @@ function normHeads(weights: Weights, x: Value, config: DecoderConfig): Value {
 
 /** q kᵀ / √headDim; the runtime makes one product of it. */
 function scaledScores(q: Value, key: Value, headDim: number): Value {
-  return mul(matmul(q, transposeLast(key)), float32Constant(q.graph, [headDim ** -0.5], []));
+  return mul(matmul(q, transposeLast(key)), scalar(q, headDim ** -0.5));
 }
 
 /**
@@ -84,7 +84,7 @@ function scaledScores(q: Value, key: Value, headDim: number): Value {
 function withPast(own: Value, query: Value, scores: Value, past: KeyValues, grid: HeadGrid): Value {
   const headDim = fixed(past.key.shape[2], "headDim");
   const ownExponents = grid.toLists(grid.fromGrid(unsqueeze(reduceLogSumExp(scores, -1), 3))); // [numKeyValueHeads, queries · group, 1]
-  const sinkScores = mul(ownExponents, float32Constant(own.graph, [headDim ** 0.5], [])); // which scaledScores takes away
+  const sinkScores = mul(ownExponents, scalar(own, headDim ** 0.5)); // which scaledScores takes away
   const pastScores = scaledScores(concat([grid.toLists(query), sinkScores], 2), keysWithSink(past.key), headDim);
   const probabilities = softmax(pastScores); // [numKeyValueHeads, queries · group, past + 1]
   const fromPast = grid.fromLists(matmul(probabilities, concat([past.value, nothing(past.value)], 1)));
@@ -105,8 +105,7 @@ function keysWithSink(keys: Value): Value {
   const sink = Float32Array.from({ length: heads! * (headDim! + 1) }, (_, i) =>
     (i + 1) % (headDim! + 1) === 0 ? 1 : 0,
   );
-  const zero = float32Constant(keys.graph, [0], []);
-  const channel = mul(slice(keys, 2, 0, 1, 1), zero); // [heads, past, 1]
+  const channel = mul(slice(keys, 2, 0, 1, 1), scalar(keys, 0)); // [heads, past, 1]
   return concat([concat([keys, channel], 2), float32Constant(keys.graph, sink, [heads!, 1, headDim! + 1])], 1);
 }
 

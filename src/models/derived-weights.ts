@@ -1,5 +1,6 @@
 import { truncate, writeFile } from "node:fs/promises";
 import { CapacityError } from "../errors.ts";
+import { isDiskFull } from "../files/disk-full.ts";
 import {
   makePrepared,
   type PreparedManifest,
@@ -53,8 +54,7 @@ export async function deriveWeights(
       return tensorsIn(place.folder, await made);
     });
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code !== "ENOSPC" && code !== "EDQUOT") throw error;
+    if (!isDiskFull(error)) throw error;
     const advice = "Free some space, or set ONEWORD_CACHE to a folder on another disk.";
     throw new CapacityError("disk-full", `${options.cacheFolder}: no room for the prepared weights. ${advice}`, {
       cause: error,

@@ -1,6 +1,6 @@
-import { open } from "node:fs/promises";
 import { ModelError } from "../errors.ts";
-import type { TensorEntry, TensorIndex } from "../files/tensor-index.ts";
+import { readFloats } from "../files/float-tensors.ts";
+import type { TensorIndex } from "../files/tensor-index.ts";
 import type { ConfigJson } from "./config.ts";
 
 export type GgufMetadata = Readonly<Record<string, unknown>>;
@@ -100,7 +100,7 @@ export async function ggufConfig(metadata: GgufMetadata, tensors: TensorIndex, s
 /** llama3's scaling comes as a tensor of divisors, linear scaling as a factor. */
 async function ropeScaling(key: (name: string) => unknown, tensors: TensorIndex, source: string): Promise<ConfigJson> {
   const factors = tensors.get("rope_freqs.weight");
-  if (factors) return { rope_type: "factors", factors: await readFloats(factors) };
+  if (factors) return { rope_type: "factors", factors: Array.from(await readFloats(factors)) };
   const type = key("rope.scaling.type") ?? "none";
   if (type === "none") return { rope_type: "default" };
   if (type === "linear") return { rope_type: "linear", factor: key("rope.scaling.factor") };
@@ -108,15 +108,4 @@ async function ropeScaling(key: (name: string) => unknown, tensors: TensorIndex,
     "config",
     `${source}: rope scaling ${JSON.stringify(type)} is not supported; supported: none, linear.`,
   );
-}
-
-async function readFloats(entry: TensorEntry): Promise<number[]> {
-  if (entry.type !== "F32") throw new ModelError("config", `${entry.file}: "${entry.name}" is ${entry.type}, not F32.`);
-  const handle = await open(entry.file);
-  try {
-    const { buffer } = await handle.read(Buffer.alloc(entry.length), 0, entry.length, entry.offset);
-    return Array.from({ length: entry.length / 4 }, (_, i) => buffer.readFloatLE(i * 4));
-  } finally {
-    await handle.close();
-  }
 }

@@ -1,5 +1,5 @@
 import { fixed, float32Constant, int64Constant, type Value } from "../graph/graph.ts";
-import { add, cast, cos, div, equal, lessOrEqual, mul, sin, sub, where } from "../graph/ops/elementwise.ts";
+import { add, cast, cos, div, equal, lessOrEqual, mul, scalar, sin, sub, where } from "../graph/ops/elementwise.ts";
 import { rotaryEmbedding } from "../graph/ops/fused.ts";
 import {
   addRows,
@@ -169,8 +169,7 @@ export function lastTokenMask(index: Value, lastPosition: Value): Value {
 }
 
 function maskWhere(allowed: Value): Value {
-  const scalar = (value: number): Value => float32Constant(allowed.graph, [value], []);
-  return where(allowed, scalar(0), scalar(Number.NEGATIVE_INFINITY));
+  return where(allowed, scalar(allowed, 0), scalar(allowed, Number.NEGATIVE_INFINITY));
 }
 
 /** Position in its own sequence of each sequence's last token, int64 [batch]. */

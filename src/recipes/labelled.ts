@@ -1,10 +1,8 @@
 import { cosineSimilarity } from "../embed/pooling.ts";
 import { InputError } from "../errors.ts";
 import { spearman } from "../evaluate/correlation.ts";
+import type { VectorOf } from "../evaluate/sts.ts";
 import { numberField, readTsv, readTsvColumns } from "../files/tsv.ts";
-
-/** A vector of a text, [hiddenSize]. */
-export type VectorOf = (text: string) => Float32Array;
 
 /** Labelled texts that say which of two recipes is better. */
 export interface Labelled {

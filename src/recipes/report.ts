@@ -1,5 +1,6 @@
 import { lineChart } from "../evaluate/report/charts.ts";
 import { colourOf, escapeHtml, htmlPage } from "../evaluate/report/html.ts";
+import { signed } from "../evaluate/result-table.ts";
 import type { RecipeOptions } from "../text/recipe.ts";
 import type { SearchResult } from "./search.ts";
 
@@ -75,7 +76,6 @@ function learningCurve(curve: readonly CurvePoint[], measure: string): string {
 }
 
 const fixed = (score: number): string => score.toFixed(2);
-const signed = (difference: number): string => `${difference < 0 ? "−" : "+"}${Math.abs(difference).toFixed(2)}`;
 const counted = (count: number): string => count.toLocaleString("en-US");
 
 function duration(seconds: number): string {

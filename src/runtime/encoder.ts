@@ -210,6 +210,6 @@ function checkFinite(states: Float32Array): void {
   if (bad < 0) return;
   throw new ModelError(
     "nan-output",
-    `the model's output holds ${states[bad]}: the weights are damaged, in which case download the model again, or too large for the precision: float32 holds the most.`,
+    `a vector holds ${states[bad]}. The weights are damaged: pull the model again; or their precision is too coarse: try float32.`,
   );
 }

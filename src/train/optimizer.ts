@@ -6,7 +6,7 @@ export interface AdamWOptions {
 }
 
 /** PyTorch's defaults, with no decay. */
-export const defaultAdamW: AdamWOptions = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 };
+const defaultAdamW: AdamWOptions = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 };
 
 /**
  * Adam with decoupled weight decay over one flat array of parameters: w ← (1 − ηλ) w − η m̂ / (√v̂ + ε).
@@ -45,7 +45,7 @@ export class AdamW {
 }
 
 /** √Σ g². */
-export function globalNorm(gradients: Float32Array): number {
+function globalNorm(gradients: Float32Array): number {
   let sum = 0;
   for (let i = 0; i < gradients.length; i++) sum += gradients[i]! * gradients[i]!;
   return Math.sqrt(sum);

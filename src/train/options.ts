@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { InputError } from "../errors.ts";
+import { defaultModel } from "../files/known-models.ts";
 import type { LoraTargets } from "../models/lora.ts";
 import type { Device } from "../runtime/device.ts";
 import type { RecipeOptions } from "../text/recipe.ts";
@@ -54,7 +55,7 @@ export interface TrainOptions {
 }
 
 export const trainDefaults = {
-  model: "smollm2-135m",
+  model: defaultModel.name,
   columns: defaultColumns,
   excludedSources: [],
   skipsBadRows: false,

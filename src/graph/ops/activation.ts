@@ -1,8 +1,6 @@
-import { float32Constant, type Value } from "../graph.ts";
-import { add, exp, lessOrEqual, mul, sub, where } from "./elementwise.ts";
+import type { Value } from "../graph.ts";
+import { add, exp, lessOrEqual, mul, scalar, sub, where } from "./elementwise.ts";
 import { defineOp, required, sameAsFirst, single } from "./op.ts";
-
-const scalar = (like: Value, value: number): Value => float32Constant(like.graph, [value], []);
 
 const reluOp = defineOp("Relu", {
   infer: sameAsFirst,

@@ -1,15 +1,6 @@
-import { type ElementType, float32Constant, type Gradient, type Value } from "../graph.ts";
+import { dataTypes, type ElementType, float32Constant, type Gradient, type Value } from "../graph.ts";
 import { broadcast } from "../shape.ts";
 import { defineOp, type OpRule, required, sameAsFirst, single } from "./op.ts";
-
-const dataTypes: Partial<Record<ElementType, number>> = {
-  float32: 1,
-  uint8: 2,
-  int32: 6,
-  int64: 7,
-  bool: 9,
-  float16: 10,
-};
 
 const broadcastInputs: OpRule["infer"] = (inputs) => {
   const [a, b] = [required(inputs, 0), required(inputs, 1)];
@@ -31,7 +22,8 @@ const unary = (rule: (x: Value, dy: Value, y: Value) => Value): OpRule => ({
   gradient: ({ inputs, output, outputGrad }) => [rule(required(inputs, 0), outputGrad, output)],
 });
 
-const scalar = (like: Value, value: number): Value => float32Constant(like.graph, [value], []);
+/** A number in the graph of `like`. */
+export const scalar = (like: Value, value: number): Value => float32Constant(like.graph, [value], []);
 
 const addOp = defineOp(
   "Add",
@@ -147,7 +139,7 @@ export const isFloat = (type: ElementType): boolean => ["float32", "float16", "b
 /** Changes the element type. ONNX Cast-21. */
 export function cast(x: Value, to: ElementType): Value {
   if (x.type === to) return x;
-  return single(castOps[to]([x], { to: dataTypes[to] as number }));
+  return single(castOps[to]([x], { to: dataTypes[to] }));
 }
 const castBack: Gradient = ({ inputs, outputGrad }) => [cast(outputGrad, required(inputs, 0).type)];
 const castTo = (type: ElementType) =>
