@@ -15,6 +15,7 @@ export abstract class OnewordError extends Error {
 export type InputErrorCode =
   | "aborted"
   | "bad-option"
+  | "batch-too-small"
   | "bad-row"
   | "bad-recipe"
   | "bad-template"

@@ -149,7 +149,7 @@ describe("an adapter that cannot be used is refused with what is wrong", () => {
   });
 
   test("a folder without an adapter", async () => {
-    await expect(readAdapter(folder)).rejects.toThrow(/adapter_config\.json cannot be read/);
+    await expect(readAdapter(folder)).rejects.toThrow(/adapter_config\.json: no such file\. An adapter is a folder with/);
   });
 
   test("one that was not loaded", async () => {

@@ -2,7 +2,9 @@ import type { EmbeddingModel, EmbedOptions } from "../embed/embedding-model.ts";
 import type { LoadOptions } from "../embed/load.ts";
 import { InputError } from "../errors.ts";
 import { type JsonProblem, readJsonObject } from "../files/json.ts";
+import { adaptersOf, packagedAdapter } from "../files/known-models.ts";
 import { checkTextFile } from "../files/text-lines.ts";
+import { adapterIdentity } from "../models/adapter-file.ts";
 import { recipeNames } from "../text/named-recipes.ts";
 import type { Demonstration, RecipeOptions } from "../text/recipe.ts";
 import { readRecipe } from "../text/recipe-fields.ts";
@@ -32,7 +34,7 @@ export async function loadModel(
   { model: fallback = defaultModel, hasManyTexts = false }: ModelUse = {},
 ): Promise<LoadedModel> {
   const { fromFile, recipeName } = await readRecipeFlag(flags.recipe);
-  const name = flags.model ?? modelNameOf(fromFile, flags.recipe) ?? fallback;
+  const name = flags.model ?? (await modelNameOf(fromFile, flags.recipe)) ?? fallback;
   const downloads = downloadProgress(context, flags.quiet === true);
   const startedAt = performance.now();
   try {
@@ -111,10 +113,18 @@ async function readRecipeFile(file: string): Promise<RecipeOptions> {
   return readRecipe(await readJsonObject(file, problem), file);
 }
 
-/** What `--model` would be for the identity in a recipe: the part in front of `@`. */
-export function modelNameOf({ model }: RecipeOptions, file: string | undefined): string | undefined {
+/** What `--model` would be for the identity in a recipe: the part in front of `@`, or that with an adapter of the package. */
+export async function modelNameOf(
+  { model, adapter }: RecipeOptions,
+  file: string | undefined,
+): Promise<string | undefined> {
   if (model === undefined) return undefined;
   const name = /^(.+?)@/.exec(model)?.[1];
+  if (name !== undefined && adapter) {
+    for (const packaged of adaptersOf(name)) {
+      if ((await adapterIdentity(packagedAdapter(packaged)!.folder)) === adapter) return packaged;
+    }
+  }
   if (name !== undefined) return name;
   throw new UsageError(`${file}: its model is ${model}, a local one. Say where it is with --model.`);
 }

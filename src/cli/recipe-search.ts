@@ -1,16 +1,16 @@
-import { dirname, extname } from "node:path";
+import { dirname, extname, resolve } from "node:path";
 import type { EmbeddingModel } from "../embed/embedding-model.ts";
 import { packagedDev } from "../evaluate/data-folder.ts";
 import { writeWhole } from "../files/output-file.ts";
 import { packagedDemonstrations, readDemonstrations } from "../recipes/demonstrations.ts";
-import { fitRecipe } from "../recipes/fit-recipe.ts";
 import { Journal } from "../recipes/journal.ts";
-import { readLabelled, splitHalves, textsOf } from "../recipes/labelled.ts";
+import { readLabelled, splitHalves } from "../recipes/labelled.ts";
 import { type CurvePoint, searchReport } from "../recipes/report.ts";
 import { type SearchProgress, type SearchResult, searchRecipe } from "../recipes/search.ts";
 import { namedRecipe } from "../text/named-recipes.ts";
 import { type Recipe, recipeId } from "../text/recipe.ts";
 import type { CliContext } from "./context.ts";
+import { UsageError } from "./exit-codes.ts";
 import { loadModel } from "./load-model.ts";
 import type { SearchFlags } from "./recipe-flags.ts";
 import { SearchProgressLine } from "./recipe-progress.ts";
@@ -20,11 +20,15 @@ import { readAllTexts } from "./texts.ts";
 /** `oneword recipe search`: writes the best recipe it finds and a report, and prints both halves' scores. */
 export async function runRecipeSearch(flags: SearchFlags, context: CliContext): Promise<void> {
   const startedAt = performance.now();
+  const page = flags.report ?? `${withoutExtension(flags.output)}.html`;
+  if (resolve(page) === resolve(flags.output)) {
+    throw new UsageError(`--output ${flags.output}: that is where the report goes. Name the recipe .json.`);
+  }
   const data = flags.data ?? packagedDev;
   const halves = splitHalves(await readLabelled(data));
   const files = flags.candidates ?? [packagedDemonstrations];
   const demonstrations = (await Promise.all(files.map(readDemonstrations))).flat();
-  const unlabelled = flags.unlabelled === undefined ? null : await readAllTexts(flags.unlabelled, context);
+  const unlabelled = flags.unlabelled === undefined ? undefined : await readAllTexts(flags.unlabelled, context);
   const journal = await Journal.open(`${withoutExtension(flags.output)}.journal.jsonl`, { anew: !flags.resume });
   const { model, loaded } = await loadModel(flags, context);
   const line = new SearchProgressLine(context, flags.quiet === true);
@@ -39,6 +43,7 @@ export async function runRecipeSearch(flags: SearchFlags, context: CliContext): 
       layers: upperHalf(model),
       firstDirections: 64,
       directions: [null, 0, 8, 16, 32, 64, 128],
+      unlabelled,
       ...(flags.minutes === undefined ? {} : { deadline: startedAt + flags.minutes * 60_000 }),
       embed: {
         truncate: true,
@@ -52,8 +57,7 @@ export async function runRecipeSearch(flags: SearchFlags, context: CliContext): 
     });
     curve.push({ seconds: result.seconds, texts: result.texts, score: result.best.score });
     line.clear();
-    const texts = unlabelled ?? textsOf(halves.search, halves.search.order);
-    const recipe = await fitRecipe(model, result.best, texts, context.signal);
+    const { recipe } = result;
     await writeWhole(flags.output, `${JSON.stringify(recipe, null, 2)}\n`);
     const report = searchReport({
       model: model.name,
@@ -65,7 +69,6 @@ export async function runRecipeSearch(flags: SearchFlags, context: CliContext): 
       result,
       recipeId: recipeId(recipe),
     });
-    const page = flags.report ?? `${withoutExtension(flags.output)}.html`;
     await writeWhole(page, report, "--report");
     if (!flags.quiet) context.stderr.write(`${loaded} · ${flags.output} and ${page} written\n`);
     await writeTo(context.stdout, `${JSON.stringify(summary(recipe, result))}\n`);

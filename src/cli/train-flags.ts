@@ -82,7 +82,11 @@ export function addTrainFlags(command: Command): Command {
     .option("--rank <count>", `rank of the adapter (default: ${defaults.rank})`, parsePositive)
     .option("--alpha <number>", `the adapter counts alpha / rank (default: ${defaults.alpha})`, parseNumber)
     .option("--dropout <fraction>", `of the adapter's inputs (default: ${defaults.dropout})`, parseNumber)
-    .option("--target <name>", "linear weight to adapt, as q_proj; repeatable (default: all but the output)", append)
+    .option(
+      "--target <name>",
+      "linear weight to adapt, as q_proj; repeatable (default: all-linear, all but the output)",
+      append,
+    )
     .option("--temperature <number>", `divides the cosines (default: ${defaults.temperature})`, parseNumber)
     .option("--batch-size <count>", `examples of one step (default: ${defaults.batchSize})`, parsePositive)
     .option(

@@ -77,7 +77,7 @@ async function trainOptions(flags: TrainFlags): Promise<TrainOptions> {
     ...(Object.fromEntries(set) as Partial<TrainOptions>),
     data: flags.data,
     output: flags.output,
-    model: flags.model ?? modelNameOf(fromFile, flags.recipe) ?? trainDefaults.model,
+    model: flags.model ?? (await modelNameOf(fromFile, flags.recipe)) ?? trainDefaults.model,
     recipe: {
       ...fromFile,
       ...(template === undefined ? {} : { template }),
@@ -87,7 +87,7 @@ async function trainOptions(flags: TrainFlags): Promise<TrainOptions> {
     recipeName,
     dashboard: flags.dashboard === true ? join(flags.output, "dashboard.html") : (flags.dashboard ?? null),
     microBatchTokens: microBatch(flags),
-    targets: target ?? trainDefaults.targets,
+    targets: target === undefined || target.includes("all-linear") ? "all-linear" : target,
     columns: {
       anchor: anchor ?? trainDefaults.columns.anchor,
       positive: positive ?? trainDefaults.columns.positive,

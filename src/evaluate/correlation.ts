@@ -44,11 +44,10 @@ export function weightedRanks(
   const result = new Float64Array(values.length);
   let below = 0;
   for (let start = 0; start < order.length; ) {
-    let end = start;
+    let end = start + 1;
+    while (end < order.length && values[order[end]!] === values[order[start]!]) end++;
     let tied = 0;
-    for (; end < order.length && values[order[end]!] === values[order[start]!]; end++) {
-      tied += weights?.[order[end]!] ?? 1;
-    }
+    for (let i = start; i < end; i++) tied += weights?.[order[i]!] ?? 1;
     for (let i = start; i < end; i++) result[order[i]!] = below + (tied + 1) / 2;
     below += tied;
     start = end;

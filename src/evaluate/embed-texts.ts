@@ -37,7 +37,7 @@ export interface EmbeddedTexts extends EmbedCounts {
 /**
  * Embeds every distinct text once, in chunks of similar length, the longest first. A chunk is in the cache before the next
  * one begins, so that a stopped run goes on where it stopped.
- * @throws InputError "bad-row" for a vector with a number that is not finite
+ * @throws InputError "bad-row" for a vector with a number that is not finite, or of another length than the others
  */
 export async function embedTexts(
   source: VectorSource,
@@ -50,11 +50,14 @@ export async function embedTexts(
   const missing = distinct.filter((text) => !vectors.has(text));
   const totals = { totalTexts: missing.length, totalCharacters: charactersOf(missing) };
   const startedAt = performance.now();
+  let width = [...vectors.values()][0]?.length;
   let [truncatedTexts, doneTexts, doneCharacters] = [0, 0, 0];
   onProgress?.({ doneTexts, doneCharacters, ...totals });
   for (const chunk of chunksByLength(missing)) {
     signal?.throwIfAborted();
     const embedded = await embedChunk(source, chunk, signal);
+    width ??= [...embedded.values()][0]!.embedding.length;
+    for (const [text, { embedding }] of embedded) checkVector(embedding, width, source, text);
     for (const [text, { embedding }] of embedded) vectors.set(text, embedding);
     const whole = [...embedded].filter(([, { isTruncated }]) => !isTruncated);
     await cache?.append(new Map(whole.map(([text, { embedding }]) => [text, embedding])));
@@ -72,15 +75,18 @@ async function embedChunk(source: VectorSource, chunk: readonly string[], signal
   if (embedded.length !== chunk.length) {
     throw new InternalError("runtime", `${source.name}: ${embedded.length} vectors for ${chunk.length} texts.`);
   }
-  const vectors = new Map(chunk.map((text, i) => [text, embedded[i]!]));
-  for (const [text, { embedding }] of vectors) {
-    const dimension = embedding.findIndex((value) => !Number.isFinite(value));
-    if (dimension < 0) continue;
-    const found = `${embedding[dimension]} in dimension ${dimension}`;
-    const shown = JSON.stringify(text.slice(0, 80));
-    throw new InputError("bad-row", `${source.name}: the vector of the text ${shown} has ${found}. Make it again.`);
-  }
-  return vectors;
+  return new Map(chunk.map((text, i) => [text, embedded[i]!]));
+}
+
+function checkVector(embedding: Float32Array, width: number, { name }: VectorSource, text: string): void {
+  const dimension = embedding.findIndex((value) => !Number.isFinite(value));
+  if (dimension < 0 && embedding.length === width) return;
+  const found =
+    dimension < 0
+      ? `${embedding.length} numbers, others have ${width}`
+      : `${embedding[dimension]} in dimension ${dimension}`;
+  const shown = JSON.stringify(text.slice(0, 80));
+  throw new InputError("bad-row", `${name}: the vector of the text ${shown} has ${found}. Make it again.`);
 }
 
 function* chunksByLength(texts: readonly string[]): Generator<string[], void, undefined> {

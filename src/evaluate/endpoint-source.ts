@@ -53,7 +53,11 @@ async function ask(address: string, body: string, apiKey: string | undefined, si
         });
       },
     );
-    if (response.ok) return response.json() as Promise<unknown>;
+    if (response.ok) {
+      return (response.json() as Promise<unknown>).catch((cause: Error) => {
+        throw new ModelError("download", `${address}: answers, but not with JSON (${cause.message}).`, { cause });
+      });
+    }
     const said = (await response.text()).slice(0, 300);
     const mayPass = response.status === 429 || response.status >= 500;
     if (!mayPass || attempt === maxAttempts) {

@@ -43,7 +43,7 @@ async function readSplits(
 ): Promise<TransferSet> {
   const examples = await Promise.all(found.map(read));
   for (const [i, file] of found.entries()) {
-    if (examples[i]!.length === 0) throw new InputError("bad-row", `${file}: holds no example. Get the set again.`);
+    if (examples[i]!.length === 0) throw noExample(file);
   }
   const splits = Object.keys(files) as Split[];
   const of = (split: Split): Example[] | undefined => examples[splits.indexOf(split)];
@@ -62,11 +62,15 @@ async function readOwn(file: string, { classes, isPair }: TransferLayout): Promi
 }
 
 /** A corpus in latin1, every line one class. */
+const noExample = (file: string): InputError =>
+  new InputError("bad-row", `${file}: holds no example. Get the set again.`);
+
 async function readClassFile(file: string, label: number): Promise<Example[]> {
   const examples: Example[] = [];
   for await (const { fields } of readTsv(file, { encoding: "latin1" })) {
     examples.push({ sentences: [joinTokens(fields.join(" "))], label });
   }
+  if (examples.length === 0) throw noExample(file);
   return examples;
 }
 

@@ -13,14 +13,14 @@ import { openOutputFile } from "../files/output-file.ts";
 import { resolveModel } from "../files/resolve-model.ts";
 import { readAdapter } from "../models/adapter-file.ts";
 import type { Architecture } from "../models/architecture.ts";
-import { readDepth } from "../models/build.ts";
+import { buildInferenceGraph, graphNames, readDepth } from "../models/build.ts";
 import { type OpenedCheckpoint, openCheckpoint } from "../models/checkpoint.ts";
 import type { DecoderConfig } from "../models/config.ts";
 import { findArchitecture } from "../models/registry.ts";
 import { completeRecipe } from "../text/complete-recipe.ts";
 import { ggufTokenizer } from "../text/gguf-tokenizer.ts";
 import type { TokenizerPart } from "../text/pre-tokenizers.ts";
-import { type PromptParts, promptParts } from "../text/prompt-parts.ts";
+import { fieldsBeyondPrompt, type PromptParts, promptParts } from "../text/prompt-parts.ts";
 import type { Recipe, RecipeOptions } from "../text/recipe.ts";
 import { readTokenizerJson } from "../text/tokenizer.ts";
 import type { ExportFormat } from "./formats.ts";
@@ -87,8 +87,12 @@ async function openSource(options: ExportOptions): Promise<ExportSource> {
   const depth = readDepth(recipe.layer, config);
   if (depth === 0) throw new InputError("bad-option", "layer 0 is no model: choose a layer from 1.");
   const merged = mergedTensors(opened, architecture, config, adapter, depth);
-  const tensors = depth < config.numLayers ? withPlainNorm(merged) : merged;
-  return { files, opened, architecture, config, depth, recipe, tensors };
+  const source = { files, opened, architecture, depth, recipe };
+  if (depth === config.numLayers) return { ...source, config, tensors: merged };
+  const changes = architecture.withoutFinalNorm(config);
+  if (!changes) return { ...source, config, tensors: merged.map(withPlainNorm) };
+  const tensors = merged.filter(({ name }) => !isFinalNorm(name));
+  return { ...source, config: { ...config, json: { ...config.json, ...changes } }, tensors };
 }
 
 /** @throws InputError "aborted" between two tensors */
@@ -115,7 +119,9 @@ async function writeFolder(source: ExportSource, { output, format, dtype, signal
   if (format === "sentence-transformers") {
     const tokenizer = await openTokenizer(files, opened);
     written["tokenizer.json"] = templatedTokenizer(json, tokenizer, onlyPrompt(recipe), recipe.cleanUp);
-    Object.assign(written, sentenceTransformersFiles(config.hiddenSize, config.maxPositions));
+    const { graph } = buildInferenceGraph(architecture, config, opened.checkpoint, depth);
+    const width = Number(graph.outputs.find(({ name }) => name === graphNames.embedding)!.shape[1]);
+    Object.assign(written, sentenceTransformersFiles(width, config.maxPositions));
   }
   written["tokenizer_config.json"] = {
     tokenizer_class: "PreTrainedTokenizerFast",
@@ -134,6 +140,14 @@ async function writeFolder(source: ExportSource, { output, format, dtype, signal
 const heldAs = { float32: "F32", float16: "F16" } as const;
 
 function onlyPrompt(recipe: Recipe): PromptParts {
+  const beyond = fieldsBeyondPrompt(recipe);
+  if (beyond.length > 0) {
+    const advice = "Leave it out, and do it to the vectors afterwards.";
+    throw new InputError(
+      "bad-recipe",
+      `sentence-transformers has no module for the recipe's ${beyond.join(", ")}. ${advice}`,
+    );
+  }
   const [parts, another] = promptParts(recipe);
   if (parts && !another && parts.echo === undefined && parts.beforePlaceholder === undefined) return parts;
   throw new InputError("bad-recipe", "sentence-transformers takes one template with the text in it once.");
@@ -177,15 +191,11 @@ function padToken({ added_tokens: added }: TokenizerPart): string | null {
   return first?.content ?? null;
 }
 
-/** Final norms that only set the length, as cosines do not ask for it. */
-function withPlainNorm(tensors: readonly LazyTensor[]): LazyTensor[] {
-  const isFinalNorm = (name: string): boolean => /^(norm|decoder\.final_layer_norm)\.(weight|bias)$/.test(name);
-  return tensors.map((tensor) => {
-    if (!isFinalNorm(tensor.name)) return tensor;
-    const value = tensor.name.endsWith("weight") ? 1 : 0;
-    return { ...tensor, read: async () => new Float32Array(tensor.shape[0]!).fill(value) };
-  });
-}
+const isFinalNorm = (name: string): boolean => /^(norm|decoder\.final_layer_norm)\.(weight|bias)$/.test(name);
+
+/** An RMSNorm that only sets the length, as cosines do not ask for it. */
+const withPlainNorm = (tensor: LazyTensor): LazyTensor =>
+  isFinalNorm(tensor.name) ? { ...tensor, read: async () => new Float32Array(tensor.shape[0]!).fill(1) } : tensor;
 
 async function tokenizerJson(files: ModelFiles, opened: OpenedCheckpoint): Promise<TokenizerPart> {
   if (opened.ggufMetadata) return completeTokenizerJson(ggufTokenizer(opened.ggufMetadata, opened.configSource));

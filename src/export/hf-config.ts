@@ -14,8 +14,10 @@ export function hfConfig(
     throw new ModelError("config", `${config.source}: rotary factors of a GGUF file cannot be written to config.json.`);
   }
   const isPlain = rope_scaling === undefined || (rope_scaling as ConfigJson | null)?.rope_type === "default";
+  const layerTypes = Array.isArray(rest.layer_types) ? { layer_types: rest.layer_types.slice(0, depth) } : {};
   return {
     ...rest,
+    ...layerTypes,
     ...(isPlain ? {} : { rope_scaling }),
     architectures: [transformersClass],
     num_hidden_layers: depth,

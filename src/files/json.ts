@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 /** Fields that nobody has looked at yet. */
 export type JsonObject = Readonly<Record<string, unknown>>;
 
-/** Makes the error of what is wrong: `not JSON (…)`, `a list, not a JSON object`, `cannot be read (…)`. */
+/** Makes the error of what is wrong: `not JSON (…)`, `a list, not a JSON object`, `no such file`. */
 export type JsonProblem = (what: string, cause?: unknown) => Error;
 
 export const isJsonObject = (value: unknown): value is JsonObject =>
@@ -15,7 +15,7 @@ export function parseJsonObject(text: string, problem: JsonProblem): JsonObject 
   try {
     json = JSON.parse(text);
   } catch (cause) {
-    throw problem(`not JSON (${(cause as Error).message})`, cause);
+    throw problem(`not JSON (${(cause as Error).message.replace(/\s+/g, " ")})`, cause);
   }
   if (isJsonObject(json)) return json;
   throw problem(`${kindOf(json)}, not a JSON object`);
@@ -24,7 +24,8 @@ export function parseJsonObject(text: string, problem: JsonProblem): JsonObject 
 /** The JSON object in a file of UTF-8, with or without a byte order mark. @throws what `problem` makes */
 export async function readJsonObject(file: string, problem: JsonProblem): Promise<JsonObject> {
   const bytes = await readFile(file).catch((cause: unknown) => {
-    throw problem(`cannot be read (${(cause as NodeJS.ErrnoException).code ?? String(cause)})`, cause);
+    const { code } = cause as NodeJS.ErrnoException;
+    throw problem(code === "ENOENT" ? "no such file" : `cannot be read (${code ?? String(cause)})`, cause);
   });
   let text: string;
   try {

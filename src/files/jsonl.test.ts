@@ -17,7 +17,7 @@ test("takes the named field, an empty one included", async () => {
 
 test.each([
   ['{"text":', "bad-json", /^in\.jsonl:2: not JSON/],
-  ['["a"]', "bad-json", /^in\.jsonl:2: an array, not a JSON object/],
+  ['["a"]', "bad-json", /^in\.jsonl:2: a list, not a JSON object/],
   ["null", "bad-json", /^in\.jsonl:2: null, not/],
   ['{"body":"x","id":1}', "missing-field", /^in\.jsonl:2: no field "text"; the line has "body", "id"\. .*--field/],
   ["{}", "missing-field", /the line has none/],

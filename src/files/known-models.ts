@@ -28,6 +28,10 @@ const packagedAdapters: Readonly<Record<string, string>> = { "smollm2-135m-nli":
 
 const baseOf = (name: string): string => (Object.hasOwn(packagedAdapters, name) ? packagedAdapters[name]! : name);
 
+/** Names of the package's adapters on a model. */
+export const adaptersOf = (model: string): string[] =>
+  Object.keys(packagedAdapters).filter((name) => packagedAdapters[name] === model);
+
 /** The model under an adapter of the package, and the adapter's folder; null for a name that is no such adapter's. */
 export function packagedAdapter(name: string): { readonly base: string; readonly folder: string } | null {
   if (!Object.hasOwn(packagedAdapters, name)) return null;

@@ -1,4 +1,5 @@
 import { pipeline } from "node:stream";
+import type { CsvError } from "csv-parse";
 import { InputError } from "../errors.ts";
 import { parseJsonObject } from "./json.ts";
 import { checkTextFile, readTextLines } from "./text-lines.ts";
@@ -18,7 +19,7 @@ const tableFormats = ["tsv", "csv", "jsonl", "parquet"] as const;
 /**
  * Rows of a table: `.tsv`, `.csv` (RFC 4180) or `.jsonl`, each perhaps with `.gz` behind it, or `.parquet`. The first line
  * of the first two names the columns. A row that is wrong in itself is given with what is wrong.
- * @throws InputError "bad-row" for a name without a format or a file without a header; "file-not-found"; "not-utf8"
+ * @throws InputError "bad-row" for a name without a format or a file without a header; "file-not-found"
  */
 export async function* readTable(file: string): AsyncGenerator<TableRow, void, undefined> {
   await checkTextFile(file);
@@ -32,8 +33,10 @@ export async function* readTable(file: string): AsyncGenerator<TableRow, void, u
 
 async function* tsvRows(file: string): AsyncGenerator<TableRow> {
   let header: readonly string[] | undefined;
-  for await (const { fields, where } of readTsv(file)) {
-    if (header) yield namedRow(header, fields, where);
+  for await (const { fields, where, problem } of readTsv(file, { givesBadLines: true })) {
+    if (problem !== undefined && header) yield { values: {}, where, problem };
+    else if (problem !== undefined) throw new InputError("not-utf8", `${where}: the header is ${problem}.`);
+    else if (header) yield namedRow(header, fields, where);
     else header = fields;
   }
   if (!header) throw emptyTable(file);
@@ -41,14 +44,27 @@ async function* tsvRows(file: string): AsyncGenerator<TableRow> {
 
 async function* csvRows(file: string): AsyncGenerator<TableRow> {
   const { parse } = await import("csv-parse");
-  const options = { bom: true, info: true, relax_column_count: true, skip_empty_lines: true } as const;
+  const wrong: TableRow[] = [];
+  const options = {
+    bom: true,
+    info: true,
+    relax_column_count: true,
+    skip_empty_lines: true,
+    skip_records_with_error: true,
+    on_skip: (error: CsvError | undefined) => {
+      wrong.push({ values: {}, where: `${file}:${error?.lines}`, problem: `not CSV (${error?.message})` });
+      return undefined;
+    },
+  } as const;
   const rows = pipeline(await openText(file), parse(options), () => {});
   let header: string[] | undefined;
   try {
     for await (const { record, info } of rows as AsyncIterable<{ record: string[]; info: { lines: number } }>) {
+      yield* wrong.splice(0);
       if (header) yield namedRow(header, record, `${file}:${info.lines}`);
       else header = record;
     }
+    yield* wrong.splice(0);
   } catch (cause) {
     throw new InputError("bad-row", `${file}: not CSV: ${(cause as Error).message}. Check its quotes.`, { cause });
   }
@@ -56,8 +72,12 @@ async function* csvRows(file: string): AsyncGenerator<TableRow> {
 }
 
 async function* jsonRows(file: string): AsyncGenerator<TableRow> {
-  for await (const { text, lineNumber } of readTextLines(await openText(file), file)) {
-    if (text.trim() !== "") yield jsonRow(text, `${file}:${lineNumber}`);
+  for await (const { text, lineNumber, problem } of readTextLines(await openText(file), file, {
+    givesBadLines: true,
+  })) {
+    const where = `${file}:${lineNumber}`;
+    if (problem !== undefined) yield { values: {}, where, problem };
+    else if (text.trim() !== "") yield jsonRow(text, where);
   }
 }
 

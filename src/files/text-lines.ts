@@ -8,9 +8,13 @@ export interface TextLine {
   readonly text: string;
   /** From 1. */
   readonly lineNumber: number;
+  /** Why its bytes are no text; only where such lines are asked for. */
+  readonly problem?: string;
 }
 
 export interface LineOptions {
+  /** Give lines that are not UTF-8 with what is wrong, instead of stopping at the first. */
+  readonly givesBadLines?: boolean;
   /** Longest line in bytes; 16 MB by default. A longer one is refused before it is held in memory. */
   readonly maxLineBytes?: number;
 }
@@ -56,7 +60,7 @@ function cannotRead(file: string, cause: unknown): InputError {
 export async function* readTextLines(
   chunks: AsyncIterable<Uint8Array>,
   name: string,
-  { maxLineBytes = 16 * megabyte }: LineOptions = {},
+  { maxLineBytes = 16 * megabyte, givesBadLines = false }: LineOptions = {},
 ): AsyncGenerator<TextLine, void, undefined> {
   let lineNumber = 1;
   let begun: Uint8Array[] = []; // parts of a line whose end has not come yet
@@ -77,7 +81,7 @@ export async function* readTextLines(
       begun = [];
       begunBytes = 0;
       start = end + 1;
-      yield { text: decodeLine(line, name, lineNumber), lineNumber };
+      yield lineOf(line, name, lineNumber, givesBadLines);
       lineNumber++;
     }
     if (start < chunk.length) {
@@ -86,7 +90,7 @@ export async function* readTextLines(
       if (begunBytes > maxLineBytes) refuseTooLong();
     }
   }
-  if (begunBytes > 0) yield { text: decodeLine(Buffer.concat(begun), name, lineNumber), lineNumber };
+  if (begunBytes > 0) yield lineOf(Buffer.concat(begun), name, lineNumber, givesBadLines);
 }
 
 /** The chunks as they are; a failing read gets the file's name. An abort stays what it is. */
@@ -101,17 +105,18 @@ async function* readable(chunks: AsyncIterable<Uint8Array | string>, name: strin
 
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-function decodeLine(bytes: Uint8Array, name: string, lineNumber: number): string {
+function lineOf(bytes: Uint8Array, name: string, lineNumber: number, givesBadLines: boolean): TextLine {
   const line = bytes.at(-1) === carriageReturn ? bytes.subarray(0, -1) : bytes;
   let text: string;
   try {
     text = strictUtf8.decode(line);
   } catch (cause) {
+    if (givesBadLines) return { text: "", lineNumber, problem: "not UTF-8" };
     throw new InputError(
       "not-utf8",
       `${name}:${lineNumber}: not UTF-8. Convert the file first, e.g. iconv -f ISO-8859-1 -t UTF-8.`,
       { cause },
     );
   }
-  return lineNumber === 1 && text.startsWith("\uFEFF") ? text.slice(1) : text;
+  return { text: lineNumber === 1 && text.startsWith("\uFEFF") ? text.slice(1) : text, lineNumber };
 }

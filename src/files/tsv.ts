@@ -10,11 +10,15 @@ export interface TsvRow {
   readonly fields: readonly string[];
   /** `file:line`, for messages. */
   readonly where: string;
+  /** Why the line is no text; only where such lines are asked for. */
+  readonly problem?: string;
 }
 
 export interface TsvOptions {
   /** Old corpora come in latin1; utf8 by default. */
   readonly encoding?: "utf8" | "latin1";
+  /** As LineOptions has it. */
+  readonly givesBadLines?: boolean;
 }
 
 /** `file`, or the same packed as `file.gz`, whichever is there; undefined for neither. */
@@ -30,8 +34,11 @@ export async function findPacked(file: string): Promise<string | undefined> {
  * @throws InputError "file-not-found" for a file that cannot be read or unpacked, "not-utf8" with the line
  */
 export async function* readTsv(file: string, options: TsvOptions = {}): AsyncGenerator<TsvRow, void, undefined> {
-  for await (const { text, lineNumber } of readTextLines(await openText(file, options), file)) {
-    yield { fields: text.split("\t"), where: `${file}:${lineNumber}` };
+  const { givesBadLines = false } = options;
+  for await (const { text, lineNumber, ...rest } of readTextLines(await openText(file, options), file, {
+    givesBadLines,
+  })) {
+    yield { fields: text.split("\t"), where: `${file}:${lineNumber}`, ...rest };
   }
 }
 

@@ -78,6 +78,7 @@ export async function readAdapter(folder: string): Promise<Adapter> {
       throw new ModelError("config", `${entry.file}: "${entry.name}" is no matrix of a LoRA pair on a linear weight.`);
     }
     const [, scope, part] = match as unknown as [string, string, "A" | "B"];
+    if (scope === "lm_head") continue; // scores words, which no embedding asks for
     const names = loraNames(scope);
     const tensor = { name: part === "A" ? names.a : names.b, shape: entry.shape, values: await readFloats(entry) };
     found.set(scope, { ...found.get(scope), [part === "A" ? "a" : "b"]: tensor });
@@ -98,11 +99,12 @@ export async function readAdapter(folder: string): Promise<Adapter> {
   const targets = Array.isArray(json.target_modules) ? (json.target_modules as string[]) : [...pairs.keys()];
   const dropout = typeof json.lora_dropout === "number" ? json.lora_dropout : 0;
   const baseModel = typeof json.base_model_name_or_path === "string" ? json.base_model_name_or_path : null;
-  const identity = await identityOf(folder);
+  const identity = await adapterIdentity(folder);
   return { folder, identity, config: { rank, alpha, dropout, targets, baseModel }, pairs };
 }
 
-async function identityOf(folder: string): Promise<string> {
+/** Names an adapter by what its two files hold. */
+export async function adapterIdentity(folder: string): Promise<string> {
   const hash = createHash("sha256");
   for (const name of [adapterConfigName, adapterWeightsName]) hash.update(await readFile(join(folder, name)));
   return `sha256:${hash.digest("hex")}`;
@@ -114,7 +116,16 @@ async function readConfig(file: string): Promise<AdapterJson> {
   return readJsonObject(file, problem);
 }
 
+/** Ways to begin, of which PEFT takes something off the base's weights whenever it loads an adapter. */
+const changesBase = /^(pissa|olora|corda|loftq|lora_ga)/i;
+
 function checkPlain(json: AdapterJson, file: string): void {
+  if (changesBase.test(String(json.init_lora_weights))) {
+    throw new ModelError(
+      "config",
+      `${file}: "init_lora_weights": ${JSON.stringify(json.init_lora_weights)} changes the base's weights, which is not supported. Convert it to a plain LoRA adapter with PEFT (save_pretrained with path_initial_model_for_weight_conversion).`,
+    );
+  }
   for (const [key, allowed] of Object.entries(plainValues)) {
     if (!(key in json) || allowed.includes(json[key])) continue;
     const isEmpty = typeof json[key] === "object" && Object.keys(json[key] ?? {}).length === 0;

@@ -31,6 +31,12 @@ export interface Architecture {
   smoothing(config: DecoderConfig): readonly SmoothingPair[];
   /** From the last layer's output to the embedding. */
   finalNorm(weights: Weights, hidden: Value, config: DecoderConfig): Value;
+  /**
+   * What config.json says of this model without its final norm, as one that is cut at an earlier layer; null where it has no word
+   * for that, but a norm of ones sets nothing but the vectors' length.
+   * @throws ModelError "config" where the model goes on after its layers by more than a norm
+   */
+  withoutFinalNorm(config: DecoderConfig): ConfigJson | null;
   /** Scores of every token of the vocabulary as the next one, [rows, vocabSize], from embeddings [rows, width]. */
   nextToken(weights: Weights, embedding: Value, config: DecoderConfig): Value;
 }

@@ -63,6 +63,10 @@ export function expectValue(json: ConfigJson, key: string, allowed: readonly unk
   }
 }
 
+/** Some embedding models were made of decoders by letting every token see all others. */
+export const expectCausal = (json: ConfigJson, source: string): void =>
+  expectValue(json, "is_causal", [true, null], source);
+
 const activations: Record<string, Activation> = {
   relu: "relu",
   gelu: "gelu",
@@ -90,6 +94,7 @@ export function rotaryDecoderConfig(json: ConfigJson, source: string): DecoderCo
     fail(source, `num_attention_heads ${numHeads} is not a multiple of num_key_value_heads ${numKeyValueHeads}.`);
   }
   const maxPositions = readSize(json, "max_position_embeddings", source);
+  expectCausal(json, source);
   return {
     modelType: String(json.model_type),
     hiddenSize,

@@ -90,6 +90,7 @@ export async function ggufConfig(metadata: GgufMetadata, tensors: TensorIndex, s
     rms_norm_eps: key("attention.layer_norm_rms_epsilon"),
     hidden_act: "silu",
     sliding_window: key("attention.sliding_window") ?? null,
+    is_causal: key("attention.causal") ?? true,
     rope_theta: key("rope.freq_base") ?? 10_000,
     rope_scaling: await ropeScaling(key, tensors, source),
     rope_interleaved: ropeInterleaved[modelType],

@@ -34,6 +34,7 @@ export const llama: Architecture = {
     { linears: ["mlp.down_proj"], from: ["mlp.up_proj.weight", "mlp.up_proj.bias"] },
   ],
   finalNorm: (weights, hidden, config) => rmsNorm(weights.at("norm"), hidden, config.normEps),
+  withoutFinalNorm: () => null,
   nextToken: (weights, embedding, config) =>
     linear(weights.at(isTied(weights, config) ? "embed_tokens" : "lm_head"), embedding, config.vocabSize),
 };

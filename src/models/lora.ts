@@ -1,3 +1,4 @@
+import { InputError } from "../errors.ts";
 import type { Graph, Value } from "../graph/graph.ts";
 import { product } from "../graph/ops/matmul.ts";
 
@@ -51,6 +52,7 @@ export class LoraInputs {
   readonly #graph: Graph;
   readonly #options: LoraInputOptions;
   readonly #known = new Map<string, LoraPair>();
+  readonly #scopes = new Set<string>();
 
   constructor(graph: Graph, options: LoraInputOptions) {
     this.#graph = graph;
@@ -60,6 +62,7 @@ export class LoraInputs {
   /** The same scope gives the same pair, however often its weight is used. */
   readonly pair: LoraSource = (scope, out, inputs) => {
     const { rank, scale, targets, drop } = this.#options;
+    this.#scopes.add(scope);
     if (!isTarget(scope, targets)) return null;
     const known = this.#known.get(scope);
     if (known) return known;
@@ -79,6 +82,25 @@ export class LoraInputs {
     this.#known.set(scope, pair);
     return pair;
   };
+
+  /** @throws InputError "bad-option" for a target that is no linear weight of the graph, or a graph that has none */
+  checkTargets(): void {
+    if (this.#scopes.size === 0) {
+      throw new InputError("bad-option", "layer 0 has no linear weight to train: choose a layer from 1.");
+    }
+    const { targets } = this.#options;
+    const unknown = targets === "all-linear" ? undefined : targets.find((name) => !this.#has(name));
+    if (unknown === undefined) return;
+    const names = new Set([...this.#scopes].map((scope) => scope.split(".").at(-1)));
+    throw new InputError(
+      "bad-option",
+      `no linear weight is called ${JSON.stringify(unknown)}. Targets are all-linear, or of ${[...names].join(", ")}.`,
+    );
+  }
+
+  #has(target: string): boolean {
+    return [...this.#scopes].some((scope) => isTarget(scope, [target]));
+  }
 }
 
 export interface LoraInputOptions {

@@ -1,8 +1,9 @@
+import { ModelError } from "../errors.ts";
 import { int64Constant } from "../graph/graph.ts";
 import { add } from "../graph/ops/elementwise.ts";
 import type { Architecture } from "./architecture.ts";
 import { selfAttention } from "./attention.ts";
-import { type ConfigJson, type DecoderConfig, expectValue, readActivation, readSize } from "./config.ts";
+import { type ConfigJson, type DecoderConfig, expectCausal, expectValue, readActivation, readSize } from "./config.ts";
 import { embedding, linear } from "./linear.ts";
 import { mlp } from "./mlp.ts";
 import { layerNorm } from "./norm.ts";
@@ -57,6 +58,13 @@ export const opt: Architecture = {
     const width = embeddingWidth(config);
     return width === config.hiddenSize ? normed : linear(decoder.at("project_out"), normed, width);
   },
+  withoutFinalNorm(config) {
+    if (embeddingWidth(config) === config.hiddenSize) return { _remove_final_layer_norm: true };
+    throw new ModelError(
+      "config",
+      `${config.source}: the layers end in a projection, which would follow on an earlier one too. Export the whole model.`,
+    );
+  },
   nextToken: (weights, embedding, config) => linear(weights.at("decoder.embed_tokens"), embedding, config.vocabSize),
 };
 
@@ -64,6 +72,7 @@ const embeddingWidth = (config: DecoderConfig): number =>
   readSize(config.json, "word_embed_proj_dim", config.source, config.hiddenSize);
 
 function optConfig(json: ConfigJson, source: string): DecoderConfig {
+  expectCausal(json, source);
   expectValue(json, "enable_bias", [true], source);
   expectValue(json, "layer_norm_elementwise_affine", [true], source);
   const hiddenSize = readSize(json, "hidden_size", source);

@@ -1,25 +1,29 @@
 import type { EmbeddingModel } from "../embed/embedding-model.ts";
 import { completeRecipe } from "../text/complete-recipe.ts";
 import type { Recipe, RecipeOptions } from "../text/recipe.ts";
-import { fitWhitening, maxFittedVectors } from "./fit-whitening.ts";
+import { fitWhitening, maxFittedVectors, mostDirections } from "./fit-whitening.ts";
 import type { Setting } from "./scorer.ts";
 
-/** A whole recipe from a prompt and a setting: its mean and directions fitted on unlabelled texts. */
+/**
+ * A whole recipe from a prompt and a setting, with the model's adapter: its mean and directions fitted on unlabelled texts, fewer
+ * directions where the texts are few.
+ */
 export async function fitRecipe(
   model: EmbeddingModel,
   { recipe, setting }: { readonly recipe: RecipeOptions; readonly setting: Setting },
   texts: readonly string[],
   signal?: AbortSignal,
 ): Promise<Recipe> {
-  const { model: identity, precision } = model.recipe;
+  const { model: identity, precision, adapter } = model.recipe;
   const layer = setting.layer === model.numLayers ? "last" : setting.layer;
-  const whole = completeRecipe({ ...recipe, layer }, { model: identity, precision });
+  const whole = completeRecipe({ ...recipe, layer, adapter }, { model: identity, precision });
   if (setting.directions === null) return whole;
   await using view = await model.withRecipe(whole);
   const options = { truncate: true, ...(signal ? { signal } : {}) };
   const rows = await view.embedLayers(spread(texts, maxFittedVectors), [setting.layer], options);
   const vectors = rows.map(([state]) => state!);
-  return { ...whole, whitening: fitWhitening(vectors, setting.directions) };
+  const directions = Math.min(setting.directions, mostDirections(vectors.length));
+  return { ...whole, whitening: fitWhitening(vectors, directions) };
 }
 
 /** At most `count` of the texts, from all over. */

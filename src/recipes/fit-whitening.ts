@@ -6,6 +6,9 @@ import type { Whitening } from "../text/recipe.ts";
 /** Most vectors that a fit looks at: the mean and the large directions are settled long before (docs/recipes.md). */
 export const maxFittedVectors = 2000;
 
+/** Directions that so many texts are enough for: four of them for each. */
+export const mostDirections = (texts: number): number => Math.floor(texts / 4);
+
 /**
  * Mean and largest principal directions of some vectors, with the scales that give each of those directions the variance
  * of the next one: √(λ_K+1 / λ_k). No label is looked at.

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import type { EmbeddingModel, EmbedOptions } from "../embed/embedding-model.ts";
 import { readWhitening } from "../embed/whitening.ts";
-import type { RecipeOptions } from "../text/recipe.ts";
-import { fitWhitening } from "./fit-whitening.ts";
+import type { Recipe, RecipeOptions } from "../text/recipe.ts";
+import { fitWhitening, mostDirections } from "./fit-whitening.ts";
 import type { Journal } from "./journal.ts";
 import { type Labelled, textsOf } from "./labelled.ts";
 
@@ -22,10 +22,10 @@ export interface Measurement {
 
 type States = ReadonlyMap<string, readonly Float32Array[]>;
 
-/** Directions are fitted on the scored texts themselves, without labels, and on at least so many texts each. */
-const textsPerDirection = 4;
-
-/** Scores recipes on labelled texts, remembering what it measured, and in memory the states of candidates still in play. */
+/**
+ * Scores recipes on labelled texts with the model's adapter, remembering what it measured, and in memory the states of
+ * candidates still in play. Directions are fitted on the scored texts themselves, without labels.
+ */
 export class Scorer {
   readonly #model: EmbeddingModel;
   readonly #labelled: Labelled;
@@ -42,7 +42,8 @@ export class Scorer {
     this.#labelled = labelled;
     this.#journal = journal;
     const { kind, items, order } = labelled;
-    this.#fingerprint = digest([model.recipe.model, model.recipe.precision, kind, items, order]);
+    const { model: weights, precision, adapter } = model.recipe;
+    this.#fingerprint = digest([weights, precision, kind, items, order, ...(adapter === null ? [] : [adapter])]);
   }
 
   get items(): number {
@@ -52,9 +53,28 @@ export class Scorer {
   /** Scores of a recipe on the first items, one for each setting; all layers come from one pass. */
   async score(recipe: RecipeOptions, settings: readonly Setting[], items = this.items): Promise<readonly number[]> {
     const key = digest([this.#fingerprint, recipe, settings, items]);
+    return this.#remembered(key, () => this.#measure(recipe, settings, items));
+  }
+
+  /** Score of a whole recipe on all items, its whitening included as it is. */
+  async scoreFitted(recipe: Recipe): Promise<number> {
+    const [score] = await this.#remembered(digest([this.#fingerprint, "fitted", recipe]), async () => {
+      const startedAt = performance.now();
+      const { order } = this.#labelled;
+      const texts = textsOf(this.#labelled, order);
+      await using view = await this.#model.withRecipe(recipe);
+      const rows = await view.embed(texts, this.#embed);
+      const vectors = new Map(texts.map((text, i) => [text, rows[i]!]));
+      const scores = [this.#labelled.score(order, (text) => vectors.get(text)!)];
+      return { scores, texts: texts.length, seconds: (performance.now() - startedAt) / 1000 };
+    });
+    return score!;
+  }
+
+  async #remembered(key: string, measure: () => Promise<Measurement>): Promise<readonly number[]> {
     let entry = this.#journal.find(key);
     if (!entry) {
-      entry = { key, ...(await this.#measure(recipe, settings, items)) };
+      entry = { key, ...(await measure()) };
       await this.#journal.add(entry);
     }
     this.seconds += entry.seconds;
@@ -89,7 +109,11 @@ export class Scorer {
     const of = known?.layers === layers.join() ? known.of : new Map<string, readonly Float32Array[]>();
     const missing = texts.filter((text) => !of.has(text));
     if (missing.length > 0) {
-      await using view = await this.#model.withRecipe({ ...recipe, layer: layers.at(-1)! });
+      await using view = await this.#model.withRecipe({
+        ...recipe,
+        layer: layers.at(-1)!,
+        adapter: this.#model.recipe.adapter,
+      });
       const rows = await view.embedLayers(missing, layers, this.#embed);
       missing.forEach((text, i) => {
         of.set(text, rows[i]!);
@@ -109,8 +133,8 @@ function whitened(
   const vectors = new Map(texts.map((text) => [text, states.get(text)![layer]!.slice()]));
   if (directions === null) return vectors;
   const all = [...vectors.values()];
-  const most = Math.floor(all.length / textsPerDirection);
-  const whiten = readWhitening(fitWhitening(all, Math.min(directions, most)), all[0]!.length);
+  const whitening = fitWhitening(all, Math.min(directions, mostDirections(all.length)));
+  const whiten = readWhitening(whitening, all[0]!.length);
   for (const vector of all) whiten(vector);
   return vectors;
 }

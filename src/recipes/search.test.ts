@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { EmbeddingModel } from "../embed/embedding-model.ts";
+import { readWhitening } from "../embed/whitening.ts";
 import type { RecipeOptions } from "../text/recipe.ts";
 import { Journal } from "./journal.ts";
 import { labelledPairs, splitHalves } from "./labelled.ts";
@@ -34,8 +35,8 @@ const shake = (text: string): number =>
 /** Embeds on a circle; counts what it runs. */
 function fakeModel() {
   const count = { texts: 0 };
-  const view = (recipe: RecipeOptions): EmbeddingModel =>
-    ({
+  const view = (recipe: RecipeOptions): EmbeddingModel => {
+    const model = {
       numLayers: 4,
       recipe: { model: "fake", precision: "stored", ...recipe },
       withRecipe: async (other: RecipeOptions) => view(other),
@@ -49,8 +50,17 @@ function fakeModel() {
           }),
         );
       },
+      async embed(texts: readonly string[]) {
+        const { layer = "last", whitening } = recipe;
+        const rows = await model.embedLayers(texts, [layer === "last" ? 4 : layer]);
+        const vectors = rows.map(([state]) => state!);
+        if (whitening) vectors.forEach(readWhitening(whitening, 2));
+        return vectors;
+      },
       [Symbol.asyncDispose]: async () => {},
-    }) as unknown as EmbeddingModel;
+    };
+    return model as unknown as EmbeddingModel;
+  };
   return { model: view({}), count };
 }
 

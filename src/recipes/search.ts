@@ -1,8 +1,9 @@
 import type { EmbeddingModel, EmbedOptions } from "../embed/embedding-model.ts";
-import type { Demonstration, RecipeOptions } from "../text/recipe.ts";
+import type { Demonstration, Recipe, RecipeOptions } from "../text/recipe.ts";
+import { fitRecipe } from "./fit-recipe.ts";
 import { halve, planRounds } from "./halving.ts";
 import type { Journal } from "./journal.ts";
-import type { Halves } from "./labelled.ts";
+import { type Halves, textsOf } from "./labelled.ts";
 import { Scorer, type Setting } from "./scorer.ts";
 
 export interface SearchOptions {
@@ -19,6 +20,8 @@ export interface SearchOptions {
   readonly firstDirections: number | null;
   /** Numbers of principal directions to try; null for none and the mean left in. */
   readonly directions: readonly (number | null)[];
+  /** What the mean and the directions of the result are fitted on; the searched half by default. */
+  readonly unlabelled?: readonly string[] | undefined;
   /** Ends the search by then, by performance.now(); what is best so far is the result. */
   readonly deadline?: number;
   /** How texts are run, and the signal that stops the search. */
@@ -45,9 +48,11 @@ export interface ScoredRecipe {
 
 export interface SearchResult {
   readonly best: ScoredRecipe;
+  /** The best one as a whole, fitted. */
+  readonly recipe: Recipe;
   /** Of each stage the best, in order. */
   readonly stages: readonly (ScoredRecipe & { readonly stage: string })[];
-  /** The plain template and the best recipe on the half that was not searched on. */
+  /** The plain template and the result, as it was fitted, on the half that was not searched on. */
   readonly heldOut: { readonly plain: number; readonly best: number };
   /** The plain template on the half that was. */
   readonly plain: number;
@@ -81,8 +86,10 @@ export async function searchRecipe(
   best = search.better(best, await search.measure("directions again", [best.recipe], search.directionSettings(best)));
   const scorer = new Scorer(model, halves.heldOut, journal, options.embed);
   const [heldOutPlain] = await scorer.score({}, [plainSetting]);
-  const [heldOutBest] = await scorer.score(best.recipe, [best.setting]);
-  return { ...search.summary(best), plain: plain!.score, heldOut: { plain: heldOutPlain!, best: heldOutBest! } };
+  const texts = options.unlabelled ?? textsOf(halves.search, halves.search.order);
+  const recipe = await fitRecipe(model, best, texts, options.embed?.signal);
+  const heldOut = { plain: heldOutPlain!, best: await scorer.scoreFitted(recipe) };
+  return { ...search.summary(best), recipe, plain: plain!.score, heldOut };
 }
 
 class Search {

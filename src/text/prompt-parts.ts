@@ -46,3 +46,9 @@ function templateParts(template: string): PromptParts {
     ...(after === undefined ? {} : { beforePlaceholder: before.trimEnd() }),
   };
 }
+
+/** What a recipe has done besides reading the last token of a prompt: to tokens, to states, to vectors. */
+export const fieldsBeyondPrompt = (recipe: Recipe): string[] =>
+  (["pooling", "tokenPrepending", "subtractTemplate", "whitening"] as const).filter(
+    (field) => recipe[field] !== undefined && recipe[field] !== null,
+  );

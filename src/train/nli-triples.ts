@@ -33,7 +33,11 @@ export async function nliTriples(files: readonly string[], columns: NliColumns):
   let unused = 0;
   for (const file of files) {
     for await (const { values, where, problem } of readTable(file)) {
-      const missing = Object.values(columns).find((name) => !problem && values[name] === undefined);
+      if (problem) {
+        unused++;
+        continue;
+      }
+      const missing = Object.values(columns).find((name) => values[name] === undefined);
       if (missing !== undefined) {
         throw new InputError(
           "bad-row",

@@ -1,7 +1,7 @@
 import { InputError, ModelError } from "../errors.ts";
 import { cleanUp } from "../text/clean-up.ts";
 import { encodePrompt, sharedPrefix, startsWith } from "../text/prompt.ts";
-import { fillParts, type PromptParts, promptParts } from "../text/prompt-parts.ts";
+import { fieldsBeyondPrompt, fillParts, type PromptParts, promptParts } from "../text/prompt-parts.ts";
 import type { Recipe } from "../text/recipe.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 
@@ -16,9 +16,7 @@ export interface PromptEncoder {
 /** Training reads the last token of one prompt, as it is. */
 function trainedParts(recipe: Recipe): PromptParts {
   const [parts, another] = promptParts(recipe);
-  const beyond = (["pooling", "tokenPrepending", "subtractTemplate", "whitening", "adapter"] as const).filter(
-    (field) => recipe[field] !== undefined && recipe[field] !== null,
-  );
+  const beyond = [...fieldsBeyondPrompt(recipe), ...(recipe.adapter === null ? [] : ["adapter"])];
   if (parts && !another && beyond.length === 0) return parts;
   throw new InputError(
     "bad-recipe",

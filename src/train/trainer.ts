@@ -5,6 +5,7 @@ import { writeAdapterRecipe } from "../embed/adapter-recipe.ts";
 import { InputError, ModelError } from "../errors.ts";
 import { pulledFolder } from "../evaluate/data-folder.ts";
 import { readStsSet } from "../evaluate/read-sts.ts";
+import type { StsSet } from "../evaluate/sts.ts";
 import { type StsTask, stsTasks, taskTitles } from "../evaluate/tasks.ts";
 import { lockForProcess } from "../files/process-lock.ts";
 import { writeAdapter } from "../models/adapter-file.ts";
@@ -105,10 +106,7 @@ async function readData(options: TrainOptions, { onWarning }: TrainObserver): Pr
   const skipped = read.reduce((sum, file) => sum + file.skipped, 0);
   if (skipped > 0) onWarning?.(`${skipped} wrong rows were left out.`);
   const examples = read.flatMap((file) => file.examples);
-  const folder = options.testData ?? pulledFolder(options.cacheDir ?? undefined);
-  const sets = await Promise.allSettled([...stsTasks, "stsb-dev" as const].map((task) => readStsSet(task, folder)));
-  const present = sets.flatMap((set) => (set.status === "fulfilled" ? [set.value] : [])); // as many as are on this machine
-  for (const [task, count] of countOverlap(examples, present)) {
+  for (const [task, count] of countOverlap(examples, await setsToKeepApart(options))) {
     onWarning?.(
       `${count} examples hold a sentence of ${taskTitles[task as StsTask]}: a score on it is not one on unseen text.`,
     );
@@ -116,8 +114,31 @@ async function readData(options: TrainOptions, { onWarning }: TrainObserver): Pr
   return examples;
 }
 
+/** The STS sets that are on this machine, none of whose sentences should be trained on. */
+async function setsToKeepApart({ testData, cacheDir }: TrainOptions): Promise<StsSet[]> {
+  const folder = testData ?? pulledFolder(cacheDir ?? undefined);
+  const sets: StsSet[] = [];
+  let isMissing: InputError | undefined;
+  for (const task of [...stsTasks, "stsb-dev"] as const) {
+    try {
+      sets.push(await readStsSet(task, folder));
+    } catch (error) {
+      if (!(error instanceof InputError && error.code === "data-not-found")) throw error;
+      isMissing ??= error;
+    }
+  }
+  if (testData !== null && isMissing && sets.length <= 1) throw isMissing; // the development split comes with the package
+  return sets;
+}
+
 /** Indexes of the examples of every step of the whole run. */
 function planSteps(examples: readonly Example[], options: TrainOptions): number[][] {
+  if (options.batchSize === 1 && examples.some(({ hardNegative }) => hardNegative === null)) {
+    throw new InputError(
+      "batch-too-small",
+      "batchSize is 1, but a pair without a hard negative has nothing to be told from. Take 2 at least.",
+    );
+  }
   const epochs = Array.from({ length: options.epochs }, (_, epoch) =>
     planEpoch(examples, options.batchSize, options.seed + epoch),
   );

@@ -62,6 +62,7 @@ export function buildTrainingGraph(model: AdaptedModel, kind: TrainingGraphKind,
       return lora.pair;
     },
   });
+  lora!.checkTargets();
   const { tensors, values } = lora!;
   if (kind === "embeddings") graph.output(embedding, trainingNames.embedding);
   else {

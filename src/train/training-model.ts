@@ -17,7 +17,7 @@ import type { AdaptedModel } from "./training-graph.ts";
 export interface TrainingModel {
   readonly adapted: AdaptedModel;
   readonly prompts: PromptEncoder;
-  /** For the development sentences, which are not cut. */
+  /** For the development sentences, which may be as long as the model takes. */
   readonly devPrompts: PromptEncoder;
   /** Of the frozen weights. */
   readonly identity: string;
@@ -57,13 +57,20 @@ export async function openTrainingModel(
   const config = architecture.readConfig(opened.config, opened.configSource);
   const tokenizer = await openTokenizer(files, opened);
   const prompts = createPromptEncoder(tokenizer, recipe, options.maxSentenceTokens);
+  const longest = prompts.prefix.length + prompts.maxTokens;
+  if (longest > config.maxPositions) {
+    throw new InputError(
+      "bad-option",
+      `maxSentenceTokens is ${options.maxSentenceTokens}, which with the prompt around it makes ${longest} tokens; the model takes ${config.maxPositions}. Lower it.`,
+    );
+  }
   const hasPrefix = prompts.prefix.length > 0;
   const { checkpoint } = opened;
   const { layer } = recipe;
   return {
     adapted: { architecture, config, checkpoint, layer, hasPrefix, rank, alpha, targets, dropout },
     prompts,
-    devPrompts: createPromptEncoder(tokenizer, recipe, config.maxPositions),
+    devPrompts: createPromptEncoder(tokenizer, recipe, options.maxSentenceTokens + config.maxPositions - longest),
     identity: files.identity,
     asked,
     recipe: { template: recipe.template, cleanUp: recipe.cleanUp, demonstrations: recipe.demonstrations, layer },
