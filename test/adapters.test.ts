@@ -7,7 +7,7 @@ import { readAdapterRecipe } from "../src/embed/adapter-recipe.ts";
 import { load } from "../src/embed/load.ts";
 import { cosineSimilarity } from "../src/embed/pooling.ts";
 import { packagedAdapter } from "../src/files/known-models.ts";
-import { readAdapter, writeAdapter } from "../src/models/adapter-file.ts";
+import { type AdapterPair, readAdapter, writeAdapter } from "../src/models/adapter-file.ts";
 import { templates } from "../src/text/templates.ts";
 
 /** Written by adapters/make.py. */
@@ -74,7 +74,7 @@ describe("int8 weights hold their adapter", () => {
       adapter: adapterOf("llama"),
       cacheDir: folder,
     });
-    await expect(model.withRecipe({})).rejects.toThrow(/the weights hold the adapter/);
+    await expect(model.withRecipe({ adapter: null })).rejects.toThrow(/the weights hold the adapter/);
   });
 });
 
@@ -92,6 +92,32 @@ test("the adapter of the package is read: half precision, up to the layer that i
 test("the recipe that was found for a model alone is refused on one with an adapter", async () => {
   const options = { adapter: adapterOf("llama"), recipeName: "best", cacheDir: folder };
   await expect(load(join(folder, "llama"), options)).rejects.toThrow(/best is for a model without an adapter/);
+});
+
+test("a view keeps the adapter unless its recipe says otherwise, and a recipe for another one is warned about", async () => {
+  const warnings: string[] = [];
+  await using model = await load(join(folder, "llama"), {
+    adapter: adapterOf("llama"),
+    recipe: { adapter: `sha256:${"0".repeat(64)}` },
+    onWarning: (message) => warnings.push(message),
+    cacheDir: folder,
+  });
+  expect(warnings).toEqual([expect.stringMatching(/the recipe is for the adapter sha256:0+, but the one on the model is/)]);
+  await using view = await model.withRecipe({ template: "a {text}" });
+  await using bare = await model.withRecipe({ adapter: null });
+  const [own, kept, none] = await Promise.all([model, view, bare].map((one) => one.embedTokens(expected.ids)));
+  expect(kept).toEqual(own);
+  expect(worst(none![1]!, own![1]!)).toBeGreaterThan(1e-3);
+});
+
+test("a pair on the output embedding, which no vector asks for, is left out", async () => {
+  const copy = join(folder, "with-head");
+  const adapter = await readAdapter(adapterOf("llama"));
+  const [[scope, { a, b }]] = adapter.pairs as unknown as [[string, AdapterPair]];
+  const head = [a, b].map((tensor) => ({ ...tensor, name: tensor.name.replace(scope, "lm_head") }));
+  const pairs = [...adapter.pairs.values()].flatMap((pair) => [pair.a, pair.b]);
+  await writeAdapter(copy, adapter.config, [...pairs, ...head], "F32");
+  expect((await readAdapter(copy)).pairs).toEqual(adapter.pairs);
 });
 
 test("several adapters share one model, and a view chooses", async () => {
@@ -137,6 +163,8 @@ describe("an adapter that cannot be used is refused with what is wrong", () => {
     ["DoRA", { use_dora: true }, /"use_dora": true is not supported/],
     ["trained biases", { bias: "all" }, /"bias": "all" is not supported/],
     ["another rank", { r: 5 }, /rank 5/],
+    ["PiSSA, which changes the base", { init_lora_weights: "pissa_niter_4" }, /"pissa_niter_4" changes the base's weights/],
+    ["OLoRA, which does too", { init_lora_weights: "olora" }, /"olora" changes the base's weights/],
     ["another kind", { peft_type: "IA3" }, /"peft_type": "IA3"/],
   ])("%s", async (name, changes, message) => {
     const adapter = await edited(name, (json) => Object.assign(json, changes));

@@ -107,6 +107,12 @@ test.each<[string, string, RegExp, () => unknown]>([
     () => editConfig({ rope_parameters: { rope_type: "yarn", factor: 2 } }),
   ],
   [
+    "attention that is not causal",
+    "config",
+    /"is_causal": false is not supported; supported: true, null/,
+    () => editConfig({ is_causal: false }),
+  ],
+  [
     "a config that is cut",
     "config",
     /config\.json: not JSON \(.*\)\. Download the model again/,

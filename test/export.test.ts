@@ -66,6 +66,43 @@ test("one that ends at an earlier layer has the same cosines", async () => {
   }
 });
 
+test("an OPT that ends at an earlier layer has no final norm, and one that ends in a projection is refused", async () => {
+  const copy = async (name: string, model: string): Promise<string> => {
+    for (const file of ["config.json", "model.safetensors"]) {
+      cpSync(join(fixtures, "golden", name, file), join(folder, model, file));
+    }
+    cpSync(join(fixtures, "tokenizers/opt/tokenizer.json"), join(folder, model, "tokenizer.json"));
+    return join(folder, model);
+  };
+  const options = { recipe: { layer: 1 }, format: "safetensors", dtype: "float32", cacheDir: folder } as const;
+  const model = await copy("opt", "opt-model");
+  await exportModel({ ...options, model, output: join(folder, "opt-cut") });
+  await using whole = await load(model, { cacheDir: folder });
+  await using cut = await load(join(folder, "opt-cut"), { cacheDir: folder });
+  const ids = [[2, 5, 9, 11]];
+  const [[expected], [actual]] = [await whole.embedTokens(ids, { layer: 1 }), await cut.embedTokens(ids)];
+  expect(Math.max(...actual!.map((value, i) => Math.abs(value - expected![i]!)))).toBeLessThan(1e-5);
+  const projected = exportModel({ ...options, model: await copy("opt-post-norm", "opt-350m"), output: join(folder, "no") });
+  await expect(projected).rejects.toThrow(/the layers end in a projection/);
+});
+
+test("kinds of layers in config.json are those of the layers that are kept", async () => {
+  const model = await tinyModel("kinds", (config) => ({ ...config, layer_types: ["a", "b", "c"] }));
+  const output = join(folder, "kinds-cut");
+  await exportModel({ model, output, recipe: { layer: 2 }, format: "safetensors", dtype: "float16", cacheDir: folder });
+  const config = JSON.parse(await readFile(join(output, "config.json"), "utf8"));
+  expect([config.num_hidden_layers, config.layer_types]).toEqual([2, ["a", "b"]]);
+});
+
+test("what is done to vectors afterwards is refused for sentence-transformers, which has no module for it", async () => {
+  const whitening = { mean: Buffer.from(new Float32Array(64).buffer).toString("base64"), directions: "", scales: [] };
+  const options = { model: base, output: join(folder, "none"), dtype: "float16", cacheDir: folder } as const;
+  for (const recipe of [{ whitening }, { pooling: "mean" as const }, { subtractTemplate: 0.5 }]) {
+    const failed = exportModel({ ...options, format: "sentence-transformers", recipe });
+    await expect(failed).rejects.toThrow(/has no module for the recipe's (whitening|pooling|subtractTemplate)/);
+  }
+});
+
 test("config.json names the class and the one dtype that the weights have", async () => {
   const model = await tinyModel("bfloat16", (config) => ({ ...config, dtype: "bfloat16" }));
   const output = join(folder, "float16");

@@ -100,6 +100,21 @@ describe("a run", () => {
     for (const entry of checkpoint.values()) expect((await readFloats(entry)).every(Number.isFinite)).toBe(true);
   });
 
+  test.each([
+    ["a target that there is not", { targets: ["q_proj", "v_prj"] }, /no linear weight is called "v_prj"\. Targets are .*q_proj/],
+    ["a layer without weights", { recipe: { layer: 0 } }, /layer 0 has no linear weight to train/],
+    ["sentences longer than the model takes", { maxSentenceTokens: 100_000 }, /maxSentenceTokens is 100000, .* the model takes \d+/],
+    [
+      "pairs one by one, of which none has another to be told from",
+      { batchSize: 1, columns: { anchor: "sent0", positive: "sent1", hardNegative: null } },
+      /batchSize is 1, but a pair without a hard negative/,
+    ],
+    ["a folder without test sets", { testData: "/nowhere" }, /there is no folder \/nowhere/],
+    ["half a batch", { microBatchTokens: 0.5 }, /microBatchTokens is 0\.5; it must be a whole number over 0/],
+  ] as const)("refuses %s", async (_title, changes, message) => {
+    await expect(train(options("refused", changes))).rejects.toThrow(message);
+  });
+
   test("takes as many texts at once as a memory allows: more of it, more of them, and the same losses", async () => {
     const changes = { epochs: 1, dropout: 0 };
     const chosen = async (output: string, memoryBytes: number): Promise<number | "batch"> => {

@@ -49,13 +49,24 @@ function foreign(source: VectorSource, { name = source.name }: EvalFlags): Opene
   return { source: { ...source, name }, mtebModel, loaded: name, close: async () => {} };
 }
 
-function checkSource({ endpoint, endpointModel, vectors, model, recipe }: EvalFlags): void {
-  const chosen = [
-    ...(endpoint === undefined ? [] : ["--endpoint"]),
-    ...(vectors === undefined ? [] : ["--vectors"]),
-    ...(model === undefined ? [] : ["--model"]),
-    ...(recipe === undefined ? [] : ["--recipe"]),
-  ];
+/** Flags of a model here, which mean nothing to vectors from elsewhere. */
+const modelFlags = [
+  "model",
+  "recipe",
+  "template",
+  "demonstrations",
+  "layer",
+  "adapter",
+  "precision",
+  "device",
+  "threads",
+  "workers",
+] as const satisfies readonly (keyof EvalFlags)[];
+
+function checkSource(flags: EvalFlags): void {
+  const { endpoint, endpointModel, vectors } = flags;
+  const sources = ["endpoint", "vectors", ...modelFlags] as const;
+  const chosen = sources.filter((name) => flags[name] !== undefined).map((name) => `--${name}`);
   const isForeign = endpoint !== undefined || vectors !== undefined;
   if (isForeign && chosen.length > 1) {
     throw new UsageError(`${chosen.join(" and ")}: vectors come from one of them. Name only one.`);

@@ -1,4 +1,5 @@
 import { dirname } from "node:path";
+import { packagedAdapter } from "../files/known-models.ts";
 import type { ModelFiles } from "../files/model-files.ts";
 import type { CliContext } from "./context.ts";
 import { downloadProgress } from "./progress.ts";
@@ -26,6 +27,12 @@ export async function runPull(model: string, flags: PullFlags, context: CliConte
   if (!flags.quiet) {
     const how = downloads.lastAt() === undefined ? "was here already" : "fetched";
     context.stderr.write(`${files.name} ${how} (${files.identity})\n`);
+    const packaged = packagedAdapter(model);
+    if (packaged) {
+      context.stderr.write(
+        `the path is that of ${packaged.base}, without the adapter; --model ${model} has it, --adapter ${packaged.folder} puts it on.\n`,
+      );
+    }
   }
   await writeTo(context.stdout, `${pathOf(files)}\n`);
 }

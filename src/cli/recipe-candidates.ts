@@ -4,7 +4,7 @@ import { type PartOfSpeech, partsOfSpeech, wordNetDemonstrations, wordNetFolder 
 import type { Demonstration } from "../text/recipe.ts";
 import type { CliContext } from "./context.ts";
 import { UsageError } from "./exit-codes.ts";
-import { loadModel } from "./load-model.ts";
+import { embedOptions, loadModel } from "./load-model.ts";
 import type { CandidateFlags } from "./recipe-flags.ts";
 import { writeTo } from "./stdout-sink.ts";
 import { readAllTexts } from "./texts.ts";
@@ -30,7 +30,7 @@ async function fromTexts(file: string, flags: CandidateFlags, context: CliContex
   const texts = (await readAllTexts(file, context)).filter((text) => text.trim() !== "").slice(0, flags.count);
   const { model } = await loadModel(flags, context);
   try {
-    return await proposeWords(model, texts, context.signal);
+    return await proposeWords(model, texts, { ...embedOptions(flags, context.signal), truncate: true });
   } finally {
     await model.close();
   }

@@ -1,7 +1,7 @@
 import { dirname, extname, resolve } from "node:path";
 import type { EmbeddingModel } from "../embed/embedding-model.ts";
 import { packagedDev } from "../evaluate/data-folder.ts";
-import { writeWhole } from "../files/output-file.ts";
+import { ReservedFile } from "../files/output-file.ts";
 import { packagedDemonstrations, readDemonstrations } from "../recipes/demonstrations.ts";
 import { Journal } from "../recipes/journal.ts";
 import { readLabelled, splitHalves } from "../recipes/labelled.ts";
@@ -29,6 +29,8 @@ export async function runRecipeSearch(flags: SearchFlags, context: CliContext): 
   const files = flags.candidates ?? [packagedDemonstrations];
   const demonstrations = (await Promise.all(files.map(readDemonstrations))).flat();
   const unlabelled = flags.unlabelled === undefined ? undefined : await readAllTexts(flags.unlabelled, context);
+  await using output = await ReservedFile.open(flags.output);
+  await using reportFile = await ReservedFile.open(page, "--report");
   const journal = await Journal.open(`${withoutExtension(flags.output)}.journal.jsonl`, { anew: !flags.resume });
   const { model, loaded } = await loadModel(flags, context);
   const line = new SearchProgressLine(context, flags.quiet === true);
@@ -58,7 +60,7 @@ export async function runRecipeSearch(flags: SearchFlags, context: CliContext): 
     curve.push({ seconds: result.seconds, texts: result.texts, score: result.best.score });
     line.clear();
     const { recipe } = result;
-    await writeWhole(flags.output, `${JSON.stringify(recipe, null, 2)}\n`);
+    await output.write(`${JSON.stringify(recipe, null, 2)}\n`);
     const report = searchReport({
       model: model.name,
       data: flags.data ?? "STS-B dev",
@@ -69,7 +71,7 @@ export async function runRecipeSearch(flags: SearchFlags, context: CliContext): 
       result,
       recipeId: recipeId(recipe),
     });
-    await writeWhole(page, report, "--report");
+    await reportFile.write(report);
     if (!flags.quiet) context.stderr.write(`${loaded} · ${flags.output} and ${page} written\n`);
     await writeTo(context.stdout, `${JSON.stringify(summary(recipe, result))}\n`);
   } finally {

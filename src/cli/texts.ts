@@ -52,11 +52,18 @@ async function* plainTexts(lines: AsyncIterable<TextLine>): AsyncGenerator<strin
   for await (const { text } of lines) yield text;
 }
 
+function isFile(text: string): boolean {
+  try {
+    return statSync(text).isFile();
+  } catch {
+    return false; // a sentence is no path: too long, through a file, with a NUL
+  }
+}
+
 /** A text that names a file is most likely meant as the file: says so on stderr, and embeds the text. */
 export function hintAtFiles(texts: readonly string[], { stderr }: CliContext): void {
   for (const text of texts.slice(0, 8)) {
-    if (text.length > 1024 || text.includes("\0")) continue;
-    if (!statSync(text, { throwIfNoEntry: false })?.isFile()) continue;
+    if (!isFile(text)) continue;
     stderr.write(
       `oneword: "${text}" is taken as a text, though a file has that name; --file ${text} reads its lines.\n`,
     );

@@ -83,7 +83,8 @@ export class Embedder implements EmbeddingModel {
   async withRecipe(options: RecipeOptions): Promise<Embedder> {
     this.#checkOpen();
     const { model, precision } = this.recipe;
-    const recipe = completeRecipe(options, { model, precision });
+    const { adapter = this.recipe.adapter } = options;
+    const recipe = completeRecipe({ ...options, adapter }, { model, precision });
     const encoder = await this.#pool.get(recipe);
     return new Embedder({ name: this.name, recipe, pool: this.#pool.hold(), tokenizer: this.#tokenizer }, encoder);
   }

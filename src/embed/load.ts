@@ -10,6 +10,7 @@ import { findArchitecture } from "../models/registry.ts";
 import type { Device } from "../runtime/device.ts";
 import { checkPrecision, checkStoredWeights, defaultPrecision } from "../runtime/device-precision.ts";
 import { multipliesSignedWeights } from "../runtime/int8-support.ts";
+import { checkDevice } from "../runtime/session.ts";
 import { completeRecipe, differingModel } from "../text/complete-recipe.ts";
 import { bestRecipe, namedRecipe } from "../text/named-recipes.ts";
 import type { Precision, Recipe, RecipeOptions } from "../text/recipe.ts";
@@ -65,6 +66,9 @@ export interface LoadOptions {
   readonly onProgress?: (progress: LoadProgress) => void;
 }
 
+/** The process dies of very many. */
+const mostThreads = 4 * availableParallelism();
+
 /**
  * Finds a model, fetches it if need be, and makes it ready to embed.
  * @param model  a known name (`smollm2-135m`, `smollm2-135m-nli` with its adapter), a folder, a .gguf file or a hub id (`facebook/opt-1.3b`)
@@ -76,9 +80,8 @@ export async function load(model?: string, options: LoadOptions = {}): Promise<E
   if (!(Number.isInteger(workers) && workers > 0)) {
     throw new InputError("bad-option", `workers is ${workers}; it must be a whole number over 0, or "auto".`);
   }
-  const most = 4 * availableParallelism(); // the process dies of very many
-  if (workers > most) {
-    const advice = `Each holds the model once more; this machine takes ${most} at most, and one for each core is fastest.`;
+  if (workers > mostThreads) {
+    const advice = `Each holds the model once more; this machine takes ${mostThreads} at most, and one for each core is fastest.`;
     throw new InputError("bad-option", `workers is ${workers}. ${advice}`);
   }
   return workers === 1 ? loadEmbedder(model, options) : loadPool(model, options, workers);
@@ -108,6 +111,16 @@ export async function loadEmbedder(model?: string, options: LoadOptions = {}): P
   return embedderOf(await openModel(model, options), options);
 }
 
+function checkThreads(threads: number | undefined): void {
+  if (threads === undefined) return;
+  if (!(Number.isInteger(threads) && threads > 0)) {
+    throw new InputError("bad-option", `threads is ${threads}; it must be a whole number over 0.`);
+  }
+  if (threads > mostThreads) {
+    throw new InputError("bad-option", `threads is ${threads}; this machine takes ${mostThreads} at most.`);
+  }
+}
+
 interface OpenedModel extends OpenedCheckpoint {
   readonly files: ModelFiles;
   readonly recipe: Recipe;
@@ -118,9 +131,7 @@ interface OpenedModel extends OpenedCheckpoint {
 
 /** All that comes before the runtime: files and weights at hand and ready, options checked. */
 async function openModel(model: string = defaultModel.name, options: LoadOptions = {}): Promise<OpenedModel> {
-  if (options.threads !== undefined && !(Number.isInteger(options.threads) && options.threads > 0)) {
-    throw new InputError("bad-option", `threads is ${options.threads}; it must be a whole number over 0.`);
-  }
+  checkThreads(options.threads);
   const { device = "cpu", cacheDir, signal, onProgress, offline } = options;
   const files = await resolveModel(model, {
     ...(offline === undefined ? {} : { offline }),
@@ -137,6 +148,7 @@ async function openModel(model: string = defaultModel.name, options: LoadOptions
   const chosen = { ...adapter?.recipe, ...named, ...options.recipe, ...(adapter ? { adapter: adapter.identity } : {}) };
   const precision = options.precision ?? chosen.precision ?? defaultPrecision(device);
   checkPrecision(precision, device);
+  await checkDevice(device);
   if (precision === "int8" && (options.adapters?.length ?? 0) > 0) {
     throw new InputError(
       "bad-option",
@@ -145,6 +157,10 @@ async function openModel(model: string = defaultModel.name, options: LoadOptions
   }
   const merged = precision === "int8" && adapter ? adapters.get(adapter.identity) : undefined;
   const recipe = completeRecipe(chosen, { model: files.identity, precision });
+  const asked = options.recipe?.adapter;
+  if (adapter && asked && asked !== adapter.identity) {
+    options.onWarning?.(`the recipe is for the adapter ${asked}, but the one on the model is ${adapter.identity}.`);
+  }
   const other = differingModel(chosen, files.identity);
   if (other !== null) options.onWarning?.(`the recipe is for ${other}, but the model is ${files.identity}.`);
   const opened = await openCheckpoint(files, {

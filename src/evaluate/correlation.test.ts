@@ -45,3 +45,8 @@ test("weights rank and correlate as repeated values do, a weight of 0 as a value
   expect(pearson(ranked(x), ranked(y), weights)).toBeCloseTo(spearman(repeat(x), repeat(y)), 14);
   expect(pearson(x, y, weights)).toBeCloseTo(pearson(repeat(x), repeat(y)), 14);
 });
+
+test("a value that is no number has a rank of its own, and the others keep theirs", () => {
+  const values = [2, Number.NaN, 1];
+  expect([...weightedRanks(values, [2, 0, 1])]).toEqual([2, 3, 1]);
+});

@@ -128,3 +128,13 @@ test.each([Number.NaN, Number.POSITIVE_INFINITY])(
     });
   },
 );
+
+test("a vector of another length than the others is an error that names its text", async () => {
+  const source: VectorSource = {
+    name: "server",
+    id: null,
+    embed: async (texts) => texts.map(({ length }) => ({ embedding: new Float32Array(length), isTruncated: false })),
+  };
+  const wrong = embedTexts(source, ["aaa", "bb"]);
+  await expect(wrong).rejects.toThrow(/server: the vector of the text "bb" has 2 numbers, others have 3/);
+});

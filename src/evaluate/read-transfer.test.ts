@@ -68,3 +68,9 @@ test("a missing set and a wrong label are named with their place", async () => {
     /MR\/all\.tsv:2: the label is "2", but must be one of 0,1/,
   );
 });
+
+test("a class without an example is an error", async () => {
+  await put("downstream/MR/rt-polarity.pos", "good\n");
+  await put("downstream/MR/rt-polarity.neg", "");
+  await expect(readTransferSet("mr", folder)).rejects.toThrow(/rt-polarity\.neg: holds no example/);
+});

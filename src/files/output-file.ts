@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { type FileHandle, mkdir, open, realpath, rename, stat, unlink } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { type FileHandle, mkdir, open, readlink, realpath, rename, stat, unlink } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
 import { isatty } from "node:tty";
 import { CapacityError, InputError } from "../errors.ts";
 import { isDiskFull } from "./disk-full.ts";
@@ -14,7 +14,10 @@ import type { ByteSink } from "./row-buffer.ts";
  */
 export async function openOutputFile(file: string, option = "--output"): Promise<ByteSink> {
   const named = { file, name: `${option} ${file}` };
-  const target = await realpath(file).catch(() => file);
+  if (file === "" || /[\\/]$/.test(file)) {
+    throw new InputError("bad-option", `${named.name}: names no file. Name one, with its folder if need be.`);
+  }
+  const target = await followLinks(file);
   const existing = await stat(target).catch(() => undefined);
   if (existing?.isDirectory()) throw new InputError("bad-option", `${named.name}: is a folder. Name a file in it.`);
   const isSpecial = existing !== undefined && !existing.isFile();
@@ -24,9 +27,21 @@ export async function openOutputFile(file: string, option = "--output"): Promise
   const handle = await open(part, isSpecial ? "w" : "wx").catch((cause: unknown) => {
     throw outputError(named, cause);
   });
+  if (existing?.isFile()) await handle.chmod(existing.mode).catch(() => {}); // as private as what it takes the place of
   const output = new OutputFile(named, handle, part, isSpecial ? undefined : target);
   const isStream = existing?.isFIFO() || existing?.isSocket() || isatty(handle.fd);
   return isStream ? withoutPatch(output) : output;
+}
+
+/** Where a file really lies, or will: a link may lead to one that is not there yet. */
+async function followLinks(file: string): Promise<string> {
+  try {
+    return await realpath(file);
+  } catch (error) {
+    const isMissing = (error as NodeJS.ErrnoException).code === "ENOENT";
+    const next = isMissing ? await readlink(file).catch(() => null) : null;
+    return next === null ? file : followLinks(resolve(dirname(file), next));
+  }
 }
 
 /** A text as a file, whole or not at all, in a folder that is made if need be. */

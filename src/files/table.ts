@@ -45,6 +45,7 @@ async function* tsvRows(file: string): AsyncGenerator<TableRow> {
 async function* csvRows(file: string): AsyncGenerator<TableRow> {
   const { parse } = await import("csv-parse");
   const wrong: TableRow[] = [];
+  let fatal: CsvError | undefined; // a quote that is closed wrongly takes the rows behind it along
   const options = {
     bom: true,
     info: true,
@@ -52,7 +53,8 @@ async function* csvRows(file: string): AsyncGenerator<TableRow> {
     skip_empty_lines: true,
     skip_records_with_error: true,
     on_skip: (error: CsvError | undefined) => {
-      wrong.push({ values: {}, where: `${file}:${error?.lines}`, problem: `not CSV (${error?.message})` });
+      if (error?.code !== "INVALID_OPENING_QUOTE") fatal ??= error;
+      else wrong.push({ values: {}, where: `${file}:${error.lines}`, problem: `not CSV (${error.message})` });
       return undefined;
     },
   } as const;
@@ -60,10 +62,12 @@ async function* csvRows(file: string): AsyncGenerator<TableRow> {
   let header: string[] | undefined;
   try {
     for await (const { record, info } of rows as AsyncIterable<{ record: string[]; info: { lines: number } }>) {
+      if (fatal) throw fatal;
       yield* wrong.splice(0);
       if (header) yield namedRow(header, record, `${file}:${info.lines}`);
       else header = record;
     }
+    if (fatal) throw fatal;
     yield* wrong.splice(0);
   } catch (cause) {
     throw new InputError("bad-row", `${file}: not CSV: ${(cause as Error).message}. Check its quotes.`, { cause });

@@ -1,4 +1,4 @@
-import { mkdtemp, open, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { lstat, mkdtemp, open, readFile, readdir, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from "hyparquet";
@@ -134,6 +134,23 @@ test("a link is followed, and what is not a regular file is written, not replace
   await nowhere.write(Buffer.from("x"));
   await nowhere.close();
   expect((await stat("/dev/null")).isCharacterDevice()).toBe(true);
+});
+
+test("a link to what is not there yet is followed too, and a file stays as private as it was", async () => {
+  await symlink("later", join(folder, "dangling"));
+  await writeFile(join(folder, "private"), "before", { mode: 0o600 });
+  for (const name of ["dangling", "private"]) {
+    const sink = await openOutputFile(join(folder, name));
+    await sink.write(Buffer.from("after"));
+    await sink.close();
+  }
+  expect(await readFile(join(folder, "later"), "utf8")).toBe("after");
+  expect((await lstat(join(folder, "dangling"))).isSymbolicLink()).toBe(true);
+  expect((await stat(join(folder, "private"))).mode & 0o777).toBe(0o600);
+});
+
+test.each(["", "folder/"])("an output called %j is no file", async (name) => {
+  await expect(openOutputFile(name)).rejects.toThrow(/--output .*: names no file/);
 });
 
 test("an output that cannot be created is named", async () => {

@@ -1,4 +1,4 @@
-import type { EmbeddingModel } from "../embed/embedding-model.ts";
+import type { EmbeddingModel, EmbedOptions } from "../embed/embedding-model.ts";
 import { completeRecipe } from "../text/complete-recipe.ts";
 import type { Recipe, RecipeOptions } from "../text/recipe.ts";
 import { fitWhitening, maxFittedVectors, mostDirections } from "./fit-whitening.ts";
@@ -12,15 +12,14 @@ export async function fitRecipe(
   model: EmbeddingModel,
   { recipe, setting }: { readonly recipe: RecipeOptions; readonly setting: Setting },
   texts: readonly string[],
-  signal?: AbortSignal,
+  embed: EmbedOptions = {},
 ): Promise<Recipe> {
   const { model: identity, precision, adapter } = model.recipe;
   const layer = setting.layer === model.numLayers ? "last" : setting.layer;
   const whole = completeRecipe({ ...recipe, layer, adapter }, { model: identity, precision });
   if (setting.directions === null) return whole;
   await using view = await model.withRecipe(whole);
-  const options = { truncate: true, ...(signal ? { signal } : {}) };
-  const rows = await view.embedLayers(spread(texts, maxFittedVectors), [setting.layer], options);
+  const rows = await view.embedLayers(spread(texts, maxFittedVectors), [setting.layer], { truncate: true, ...embed });
   const vectors = rows.map(([state]) => state!);
   const directions = Math.min(setting.directions, mostDirections(vectors.length));
   return { ...whole, whitening: fitWhitening(vectors, directions) };

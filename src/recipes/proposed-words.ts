@@ -1,4 +1,4 @@
-import type { EmbeddingModel } from "../embed/embedding-model.ts";
+import type { EmbeddingModel, EmbedOptions } from "../embed/embedding-model.ts";
 import type { Demonstration } from "../text/recipe.ts";
 
 /** Tokens that are looked at for a whole word. */
@@ -11,9 +11,9 @@ const lookedAt = 20;
 export async function proposeWords(
   model: EmbeddingModel,
   texts: readonly string[],
-  signal?: AbortSignal,
+  embed: EmbedOptions = {},
 ): Promise<Demonstration[]> {
-  const explained = await model.explain(texts, { count: lookedAt, truncate: true, ...(signal ? { signal } : {}) });
+  const explained = await model.explain(texts, { truncate: true, ...embed, count: lookedAt });
   return texts.flatMap((sentence, i) => {
     const word = explained[i]!.map(({ text }) => text.trim()).find((text) => /^\p{L}{3,}$/u.test(text));
     return word === undefined ? [] : [{ sentence, word: word[0]!.toUpperCase() + word.slice(1) }];

@@ -109,11 +109,7 @@ export class Scorer {
     const of = known?.layers === layers.join() ? known.of : new Map<string, readonly Float32Array[]>();
     const missing = texts.filter((text) => !of.has(text));
     if (missing.length > 0) {
-      await using view = await this.#model.withRecipe({
-        ...recipe,
-        layer: layers.at(-1)!,
-        adapter: this.#model.recipe.adapter,
-      });
+      await using view = await this.#model.withRecipe({ ...recipe, layer: layers.at(-1)! });
       const rows = await view.embedLayers(missing, layers, this.#embed);
       missing.forEach((text, i) => {
         of.set(text, rows[i]!);

@@ -6,7 +6,7 @@ import type { EmbeddingModel } from "../embed/embedding-model.ts";
 import { readWhitening } from "../embed/whitening.ts";
 import type { RecipeOptions } from "../text/recipe.ts";
 import { Journal } from "./journal.ts";
-import { labelledPairs, splitHalves } from "./labelled.ts";
+import { labelledPairs, splitHalves, textsOf } from "./labelled.ts";
 import { searchReport } from "./report.ts";
 import { type SearchOptions, searchRecipe } from "./search.ts";
 
@@ -115,6 +115,29 @@ describe("a search", () => {
     const { best, endedEarly, plain } = await searchRecipe(model, halves, await Journal.open(null), over);
     expect([best.score, endedEarly]).toEqual([plain, true]);
     expect(count.texts).toBeLessThanOrEqual(2 * 240);
+  });
+
+  test("keeps the model's adapter, and measures anew for another one", async () => {
+    const file = join(folder, "adapters.jsonl");
+    const { model, count } = fakeModel();
+    await searchRecipe(model, halves, await Journal.open(file), options);
+    const before = count.texts;
+    const adapter = `sha256:${"1".repeat(64)}`;
+    const adapted = await model.withRecipe({ adapter });
+    const { recipe } = await searchRecipe(adapted, halves, await Journal.open(file), options);
+    expect(recipe.adapter).toBe(adapter);
+    expect(count.texts).toBe(2 * before);
+  });
+
+  test("on few texts reports the score of the recipe that it gives", async () => {
+    const { model } = fakeModel();
+    const few = splitHalves(labelledPairs(pairs.slice(0, 20)));
+    const directions = { ...options, directions: [0, 16], firstDirections: 16 };
+    const { recipe, heldOut } = await searchRecipe(model, few, await Journal.open(null), directions);
+    await using view = await model.withRecipe(recipe);
+    const texts = textsOf(few.heldOut, few.heldOut.order);
+    const rows = await view.embed(texts);
+    expect(few.heldOut.score(few.heldOut.order, (text) => rows[texts.indexOf(text)]!)).toBe(heldOut.best);
   });
 
   test("that is aborted stops", async () => {

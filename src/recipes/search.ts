@@ -87,7 +87,7 @@ export async function searchRecipe(
   const scorer = new Scorer(model, halves.heldOut, journal, options.embed);
   const [heldOutPlain] = await scorer.score({}, [plainSetting]);
   const texts = options.unlabelled ?? textsOf(halves.search, halves.search.order);
-  const recipe = await fitRecipe(model, best, texts, options.embed?.signal);
+  const recipe = await fitRecipe(model, best, texts, options.embed);
   const heldOut = { plain: heldOutPlain!, best: await scorer.scoreFitted(recipe) };
   return { ...search.summary(best), recipe, plain: plain!.score, heldOut };
 }

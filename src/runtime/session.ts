@@ -1,7 +1,7 @@
 import { dirname } from "node:path";
 import { env, InferenceSession, listSupportedBackends, Tensor } from "onnxruntime-node";
 import { InputError, InternalError, ModelError } from "../errors.ts";
-import type { Graph } from "../graph/graph.ts";
+import { Graph } from "../graph/graph.ts";
 import { writeOnnx } from "../graph/onnx.ts";
 import type { Device } from "./device.ts";
 
@@ -40,7 +40,7 @@ export class Session {
    */
   static async create(graph: Graph, options: SessionOptions = {}): Promise<Session> {
     const device = options.device ?? "cpu";
-    checkDevice(device);
+    checkListed(device);
     const folder = weightFolder(graph);
     try {
       const inner = await InferenceSession.create(writeOnnx(graph), {
@@ -93,7 +93,19 @@ export class Session {
   }
 }
 
-function checkDevice(device: Device): void {
+/**
+ * Whether graphs can run on a device, which a runtime may list without being able to use it.
+ * @throws InputError "bad-option"
+ */
+export async function checkDevice(device: Device): Promise<void> {
+  checkListed(device);
+  if (device === "cpu") return;
+  const graph = new Graph();
+  graph.output(graph.input("x", "float32", [1]), "y");
+  await (await Session.create(graph, { device })).close();
+}
+
+function checkListed(device: Device): void {
   const present = listSupportedBackends().map(({ name }) => name);
   if (device === "cpu" || present.includes(device)) return;
   throw new InputError(

@@ -138,3 +138,34 @@ test("an example that is in a test set is found however it is written", () => {
   );
   expect([...counts]).toEqual([["stsb", 1]]);
 });
+
+describe("rows that are wrong in themselves are skipped and counted", () => {
+  test("a line that is not UTF-8", async () => {
+    for (const [name, rows] of [
+      ["bytes.tsv", ["sent0\tsent1\thard_neg", "a\tb\tc", "\xff\tb\tc", "d\te\tf"]],
+      ["bytes.jsonl", ['{"sent0":"a","sent1":"b","hard_neg":"c"}', '{"sent0":"\xff"}', '{"sent0":"d","sent1":"e","hard_neg":"f"}']],
+    ] as const) {
+      const file = join(folder, name);
+      await writeFile(file, Buffer.from(rows.join("\n"), "latin1"));
+      const { examples, skipped } = await readExamples(file, { columns, skipsBadRows: true });
+      expect([examples.map(({ anchor }) => anchor), skipped]).toEqual([["a", "d"], 1]);
+      await expect(readExamples(file, { columns })).rejects.toThrow(/bytes\.\w+:[23]: not UTF-8/);
+    }
+  });
+
+  test("a stray quote in CSV", async () => {
+    const file = await fileOf("quote.csv", 'sent0,sent1,hard_neg\na,b,c\nx"y,b,c\nd,e,f\n');
+    const { examples, skipped } = await readExamples(file, { columns, skipsBadRows: true });
+    expect([examples.map(({ anchor }) => anchor), skipped]).toEqual([["a", "d"], 1]);
+    await expect(readExamples(file, { columns })).rejects.toThrow(/quote\.csv:3: not CSV/);
+    const closed = await fileOf("closed.csv", 'sent0,sent1,hard_neg\na,b,c\n"x"y,b,c\nd,e,f\n'); // where do rows begin again?
+    await expect(readExamples(closed, { columns, skipsBadRows: true })).rejects.toThrow(/closed\.csv: not CSV/);
+  });
+});
+
+test("NLI rows of another width than the header are not used, and counted", async () => {
+  const rows = ["premise\thypothesis\tlabel", "p\te\tentailment", "p\tc\tcontradiction", "p\tx\tentailment\textra"];
+  const file = await fileOf("wide.tsv", rows.join("\n"));
+  const { triples, unused } = await nliTriples([file], { premise: "premise", hypothesis: "hypothesis", label: "label" });
+  expect([triples, unused]).toEqual([[{ premise: "p", entailed: "e", contradicted: "c" }], 1]);
+});
