@@ -28,8 +28,8 @@ export async function runExport(flags: ExportFlags, context: CliContext): Promis
     dtype,
     recipe: { ...(layer === undefined ? {} : { layer }), ...(template === undefined ? {} : { template }) },
     signal: context.signal,
-    ...(adapter === undefined ? {} : { adapter }),
-    ...(offline === undefined ? {} : { offline }),
+    adapter,
+    offline,
   });
   await writeTo(context.stdout, `${output}\n`);
 }

@@ -69,11 +69,11 @@ function loadOptions(
   };
   return {
     recipe,
-    ...(flags.precision === undefined ? {} : { precision: flags.precision }),
-    ...(flags.adapter === undefined ? {} : { adapter: flags.adapter }),
-    ...(flags.device === undefined ? {} : { device: flags.device }),
-    ...(flags.threads === undefined ? {} : { threads: flags.threads }),
-    ...(flags.workers === undefined ? {} : { workers: flags.workers }),
+    precision: flags.precision,
+    adapter: flags.adapter,
+    device: flags.device,
+    threads: flags.threads,
+    workers: flags.workers,
     offline: flags.offline === true,
     signal,
     onProgress,
@@ -85,8 +85,8 @@ export function embedOptions(flags: ModelFlags, signal: AbortSignal): EmbedOptio
   return {
     signal,
     truncate: flags.truncate === true,
-    ...(flags.normalize === undefined ? {} : { normalize: flags.normalize }),
-    ...(flags.batchTokens === undefined ? {} : { batchTokens: flags.batchTokens }),
+    normalize: flags.normalize,
+    batchTokens: flags.batchTokens,
   };
 }
 

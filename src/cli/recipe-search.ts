@@ -50,7 +50,7 @@ export async function runRecipeSearch(flags: SearchFlags, context: CliContext): 
       embed: {
         truncate: true,
         signal: context.signal,
-        ...(flags.batchTokens === undefined ? {} : { batchTokens: flags.batchTokens }),
+        batchTokens: flags.batchTokens,
       },
       onProgress: (progress) => {
         line.show(progress);

@@ -3,24 +3,24 @@ import type { Word } from "./top-words.ts";
 
 export interface EmbedOptions {
   /** Scale every vector to length 1; the recipe's own setting by default. */
-  readonly normalize?: boolean;
+  readonly normalize?: boolean | undefined;
   /** Most tokens of one run of the graph; 1024 by default. */
-  readonly batchTokens?: number;
+  readonly batchTokens?: number | undefined;
   /** Shorten a sentence that does not fit, instead of the error "too-long". */
-  readonly truncate?: boolean;
+  readonly truncate?: boolean | undefined;
   /** Stops between two runs of the graph with the InputError "aborted". */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** For callers inside: which of the input's texts these are. */
 export interface NumberedOptions extends EmbedOptions {
   /** Numbers for results and errors; by default their places in the list. */
-  readonly indexes?: readonly number[];
+  readonly indexes?: readonly number[] | undefined;
 }
 
 export interface ExplainOptions extends EmbedOptions {
   /** Words of each text; 10 by default. */
-  readonly count?: number;
+  readonly count?: number | undefined;
 }
 
 /** One result of a stream, in input order. */

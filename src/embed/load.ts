@@ -34,36 +34,36 @@ export interface LoadProgress {
 
 export interface LoadOptions {
   /** Template, demonstrations, clean-up, layer, normalisation …: what is left out is the default recipe's. */
-  readonly recipe?: RecipeOptions;
+  readonly recipe?: RecipeOptions | undefined;
   /** A recipe by name, such as `best` or `metaEol`; it wins over the adapter's own, and `recipe` over its fields. */
-  readonly recipeName?: string;
+  readonly recipeName?: string | undefined;
   /** Told what is not an error but may surprise: a recipe that was made for another model. */
-  readonly onWarning?: (message: string) => void;
+  readonly onWarning?: ((message: string) => void) | undefined;
   /**
    * Folder of a LoRA adapter in PEFT's form that the vectors are made with. A recipe.json in it, as training writes, says the
    * layer and the template it was trained for.
    */
-  readonly adapter?: string;
+  readonly adapter?: string | undefined;
   /** Further adapters, for views: `model.withRecipe({ adapter: identity })`. They share the weights in memory. */
-  readonly adapters?: readonly string[];
+  readonly adapters?: readonly string[] | undefined;
   /** How the weights are held; by default `stored` on the CPU, `float16` elsewhere. Wins over the recipe's own. */
-  readonly precision?: Precision;
+  readonly precision?: Precision | undefined;
   /** Threads of one operator; by default one for each physical core. */
-  readonly threads?: number;
+  readonly threads?: number | undefined;
   /**
    * Threads that each hold the model and run it by themselves, with one thread for an operator unless `threads` says more;
    * 1 by default. For many texts on many cores, or on cores that other work shares. `auto` for one on each core where the
    * copies of the weights are a small part of the memory that is free; see chooseWorkers. At most four for each core.
    */
-  readonly workers?: number | "auto";
+  readonly workers?: number | "auto" | undefined;
   /** Where to compute: `cpu` (default), or `cuda`, `webgpu`, `coreml`, `dml` where the installed runtime has it. */
-  readonly device?: Device;
+  readonly device?: Device | undefined;
   /** Never touch the network. */
-  readonly offline?: boolean;
+  readonly offline?: boolean | undefined;
   /** Root of the cache; by default ONEWORD_CACHE, else `oneword` in XDG_CACHE_HOME or ~/.cache. */
-  readonly cacheDir?: string;
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (progress: LoadProgress) => void;
+  readonly cacheDir?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
 }
 
 /** The process dies of very many. */
@@ -133,12 +133,7 @@ interface OpenedModel extends OpenedCheckpoint {
 async function openModel(model: string = defaultModel.name, options: LoadOptions = {}): Promise<OpenedModel> {
   checkThreads(options.threads);
   const { device = "cpu", cacheDir, signal, onProgress, offline } = options;
-  const files = await resolveModel(model, {
-    ...(offline === undefined ? {} : { offline }),
-    ...(cacheDir === undefined ? {} : { cacheDir }),
-    ...(signal ? { signal } : {}),
-    ...(onProgress ? { onProgress } : {}),
-  });
+  const files = await resolveModel(model, { offline, cacheDir, signal, onProgress });
   const { adapters, adapter } = await readAdapters(adapterFolder(files, options.adapter), options.adapters);
   if (options.recipeName === bestRecipe && adapter) {
     const advice = "Name the model without its adapter, or leave the recipe out.";
@@ -188,7 +183,7 @@ function embedderOf({ files, recipe, adapters, merged, ...opened }: OpenedModel,
     recipe,
     adapters,
     merged,
-    session: { ...(threads ? { threads } : {}), ...(device ? { device } : {}) },
+    session: { threads, device },
   });
 }
 

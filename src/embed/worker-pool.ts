@@ -63,7 +63,7 @@ export class WorkerPool implements EmbeddingModel {
     { workers: _, signal, onProgress, onWarning, ...options }: LoadOptions,
     workers: number,
   ): Promise<WorkerPool> {
-    const data = { model, options: { threads: 1, ...options } };
+    const data = { model, options: { ...options, threads: options.threads ?? 1 } };
     const stop = signal ? { signal } : {};
     const told = { ...(onProgress ? { onProgress } : {}), ...(onWarning ? { onWarning } : {}) };
     const first = await PoolThread.start(data, { ...stop, ...told });

@@ -33,16 +33,16 @@ import { completeTokenizerJson } from "./tokenizer-json.ts";
 
 export interface ExportOptions {
   readonly model: string;
-  readonly adapter?: string;
+  readonly adapter?: string | undefined;
   /** A folder; for GGUF a file. */
   readonly output: string;
   readonly format: ExportFormat;
   readonly dtype: "float16" | "float32";
   /** Wins over the adapter's own. */
-  readonly recipe?: RecipeOptions;
-  readonly offline?: boolean;
-  readonly cacheDir?: string;
-  readonly signal?: AbortSignal;
+  readonly recipe?: RecipeOptions | undefined;
+  readonly offline?: boolean | undefined;
+  readonly cacheDir?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -72,11 +72,7 @@ interface ExportSource {
 
 async function openSource(options: ExportOptions): Promise<ExportSource> {
   const { cacheDir, signal, offline } = options;
-  const files = await resolveModel(options.model, {
-    ...(offline === undefined ? {} : { offline }),
-    ...(cacheDir === undefined ? {} : { cacheDir }),
-    ...(signal ? { signal } : {}),
-  });
+  const files = await resolveModel(options.model, { offline, cacheDir, signal });
   const folder = adapterFolder(files, options.adapter);
   const adapter = folder === null ? null : await readAdapter(folder);
   const own = folder === null ? {} : await readAdapterRecipe(folder);

@@ -17,13 +17,13 @@ export interface FetchProgress {
 
 export interface ResolveOptions {
   /** Never touch the network; also ONEWORD_OFFLINE=1 or HF_HUB_OFFLINE=1. */
-  readonly offline?: boolean;
+  readonly offline?: boolean | undefined;
   /** Root of the cache, see cacheFolder. */
-  readonly cacheDir?: string;
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (progress: FetchProgress) => void;
+  readonly cacheDir?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: FetchProgress) => void) | undefined;
   /** How long the hub may take to begin an answer; 3000 by default. A download that pauses ten times as long is cut. */
-  readonly answerTimeoutMs?: number;
+  readonly answerTimeoutMs?: number | undefined;
 }
 
 /**

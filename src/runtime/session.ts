@@ -11,19 +11,19 @@ export const runtimeVersion = env.versions.node ?? env.versions.common;
 
 export interface SessionOptions {
   /** `cpu` by default. */
-  readonly device?: Device;
+  readonly device?: Device | undefined;
   /** Threads of one operator; the runtime's choice (one for each physical core) by default. */
-  readonly threads?: number;
+  readonly threads?: number | undefined;
   /**
    * Whether threads without work wait busily, which is quicker where the machine is idle else and slower where it is not; true
    * by default.
    */
-  readonly spins?: boolean;
+  readonly spins?: boolean | undefined;
   /**
    * Whether to hold as little as possible, for runs of many tokens whose number is never the same: no copies of weights packed
    * for the processor, and no plan of a run's memory, which for sizes that come again is held beside what there was.
    */
-  readonly isFrugal?: boolean;
+  readonly isFrugal?: boolean | undefined;
 }
 
 /** A graph that is ready to run: the only door to the runtime. */

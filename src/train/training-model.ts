@@ -35,8 +35,7 @@ export async function openTrainingModel(
   { signal, onWarning }: Pick<LoadOptions, "signal" | "onWarning"> = {},
 ): Promise<TrainingModel> {
   const { model, cacheDir, offline, precision, rank, alpha, dropout, targets, device, threads } = options;
-  const where = cacheDir === null ? {} : { cacheDir };
-  const files = await resolveModel(model, { offline, ...where, ...(signal ? { signal } : {}) });
+  const files = await resolveModel(model, { offline, cacheDir: cacheDir ?? undefined, signal });
   const packaged = files.source === "path" ? null : packagedAdapter(model);
   if (packaged) {
     const advice = `Train on ${packaged.base}; the adapter starts anew.`;
@@ -75,6 +74,6 @@ export async function openTrainingModel(
     asked,
     recipe: { template: recipe.template, cleanUp: recipe.cleanUp, demonstrations: recipe.demonstrations, layer },
     adapterConfig: { rank, alpha, dropout, targets, baseModel: files.name },
-    session: { device, spins: false, isFrugal: true, ...(threads === null ? {} : { threads }) },
+    session: { device, spins: false, isFrugal: true, threads: threads ?? undefined },
   };
 }
