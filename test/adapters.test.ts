@@ -102,7 +102,9 @@ test("a view keeps the adapter unless its recipe says otherwise, and a recipe fo
     onWarning: (message) => warnings.push(message),
     cacheDir: folder,
   });
-  expect(warnings).toEqual([expect.stringMatching(/the recipe is for the adapter sha256:0+, but the one on the model is/)]);
+  expect(warnings).toEqual([
+    expect.stringMatching(/the recipe is for the adapter sha256:0+, but the one on the model is/),
+  ]);
   await using view = await model.withRecipe({ template: "a {text}" });
   await using bare = await model.withRecipe({ adapter: null });
   const [own, kept, none] = await Promise.all([model, view, bare].map((one) => one.embedTokens(expected.ids)));
@@ -163,7 +165,11 @@ describe("an adapter that cannot be used is refused with what is wrong", () => {
     ["DoRA", { use_dora: true }, /"use_dora": true is not supported/],
     ["trained biases", { bias: "all" }, /"bias": "all" is not supported/],
     ["another rank", { r: 5 }, /rank 5/],
-    ["PiSSA, which changes the base", { init_lora_weights: "pissa_niter_4" }, /"pissa_niter_4" changes the base's weights/],
+    [
+      "PiSSA, which changes the base",
+      { init_lora_weights: "pissa_niter_4" },
+      /"pissa_niter_4" changes the base's weights/,
+    ],
     ["OLoRA, which does too", { init_lora_weights: "olora" }, /"olora" changes the base's weights/],
     ["another kind", { peft_type: "IA3" }, /"peft_type": "IA3"/],
   ])("%s", async (name, changes, message) => {
@@ -177,7 +183,9 @@ describe("an adapter that cannot be used is refused with what is wrong", () => {
   });
 
   test("a folder without an adapter", async () => {
-    await expect(readAdapter(folder)).rejects.toThrow(/adapter_config\.json: no such file\. An adapter is a folder with/);
+    await expect(readAdapter(folder)).rejects.toThrow(
+      /adapter_config\.json: no such file\. An adapter is a folder with/,
+    );
   });
 
   test("one that was not loaded", async () => {

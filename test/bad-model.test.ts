@@ -87,7 +87,12 @@ test.each<[string, string, RegExp, () => unknown]>([
         header[query]!.shape = [48, 192];
       }),
   ],
-  ["weights of NaN", "nan-output", /a vector holds NaN\. The weights are damaged/, () => editWeights((_, data) => data.fill(0xff))],
+  [
+    "weights of NaN",
+    "nan-output",
+    /a vector holds NaN\. The weights are damaged/,
+    () => editWeights((_, data) => data.fill(0xff)),
+  ],
   [
     "cut weights",
     "corrupt-file",

@@ -82,7 +82,11 @@ test("an OPT that ends at an earlier layer has no final norm, and one that ends 
   const ids = [[2, 5, 9, 11]];
   const [[expected], [actual]] = [await whole.embedTokens(ids, { layer: 1 }), await cut.embedTokens(ids)];
   expect(Math.max(...actual!.map((value, i) => Math.abs(value - expected![i]!)))).toBeLessThan(1e-5);
-  const projected = exportModel({ ...options, model: await copy("opt-post-norm", "opt-350m"), output: join(folder, "no") });
+  const projected = exportModel({
+    ...options,
+    model: await copy("opt-post-norm", "opt-350m"),
+    output: join(folder, "no"),
+  });
   await expect(projected).rejects.toThrow(/the layers end in a projection/);
 });
 

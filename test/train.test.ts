@@ -101,9 +101,17 @@ describe("a run", () => {
   });
 
   test.each([
-    ["a target that there is not", { targets: ["q_proj", "v_prj"] }, /no linear weight is called "v_prj"\. Targets are .*q_proj/],
+    [
+      "a target that there is not",
+      { targets: ["q_proj", "v_prj"] },
+      /no linear weight is called "v_prj"\. Targets are .*q_proj/,
+    ],
     ["a layer without weights", { recipe: { layer: 0 } }, /layer 0 has no linear weight to train/],
-    ["sentences longer than the model takes", { maxSentenceTokens: 100_000 }, /maxSentenceTokens is 100000, .* the model takes \d+/],
+    [
+      "sentences longer than the model takes",
+      { maxSentenceTokens: 100_000 },
+      /maxSentenceTokens is 100000, .* the model takes \d+/,
+    ],
     [
       "pairs one by one, of which none has another to be told from",
       { batchSize: 1, columns: { anchor: "sent0", positive: "sent1", hardNegative: null } },

@@ -1,5 +1,5 @@
 import type { SingleBar } from "cli-progress";
-import type { EmbedProgress } from "../evaluate/embed-texts.ts";
+import type { EmbeddingState } from "../evaluate/embed-texts.ts";
 import { type Task, taskTitles } from "../evaluate/tasks.ts";
 import type { CliContext } from "./context.ts";
 import { counted } from "./progress.ts";
@@ -22,7 +22,7 @@ export class EvalProgress {
     return new EvalProgress(context, quiet, isShown ? await createBar(context.stderr) : undefined);
   }
 
-  embed({ doneTexts, totalTexts, doneCharacters, totalCharacters }: EmbedProgress): void {
+  embed({ doneTexts, totalTexts, doneCharacters, totalCharacters }: EmbeddingState): void {
     const payload = { texts: `${doneTexts.toLocaleString("en-US")}/${counted(totalTexts, "text")}` };
     if (!this.#hasBegun) {
       this.#hasBegun = true;

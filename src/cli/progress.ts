@@ -1,6 +1,7 @@
 import type { MultiBar, SingleBar } from "cli-progress";
 import type { LoadProgress } from "../embed/load.ts";
 import type { CliContext } from "./context.ts";
+import { RedrawnLine } from "./redrawn-line.ts";
 
 const redrawMs = 100;
 
@@ -28,18 +29,15 @@ function formatRate(sentences: number, elapsedMs: number): string {
 
 /** Sentences done, on stderr: redrawn on a terminal, elsewhere only the summary. Silent when quiet. */
 export class EmbedProgress {
-  readonly #stderr: CliContext["stderr"];
-  readonly #redraws: boolean;
+  readonly #line: RedrawnLine;
   readonly #quiet: boolean;
   readonly #startedAt = performance.now();
   #drawnAt = performance.now();
-  #isDrawn = false;
   #sentences = 0;
 
-  constructor({ stderr }: CliContext, quiet: boolean) {
-    this.#stderr = stderr;
+  constructor(context: CliContext, quiet: boolean) {
+    this.#line = new RedrawnLine(context);
     this.#quiet = quiet;
-    this.#redraws = !quiet && stderr.isTTY === true;
   }
 
   get sentences(): number {
@@ -48,27 +46,23 @@ export class EmbedProgress {
 
   add(): void {
     this.#sentences++;
-    if (!this.#redraws) return;
+    if (this.#quiet || !this.#line.isTerminal) return;
     const now = performance.now();
     if (now - this.#drawnAt < redrawMs) return;
     this.#drawnAt = now;
-    this.#isDrawn = true;
-    this.#stderr.write(
-      `\r\x1b[K${counted(this.#sentences, "sentence")} · ${formatRate(this.#sentences, now - this.#startedAt)}`,
-    );
+    this.#line.draw(`${counted(this.#sentences, "sentence")} · ${formatRate(this.#sentences, now - this.#startedAt)}`);
   }
 
   /** Takes the redrawn line away. */
   clear(): void {
-    if (this.#isDrawn) this.#stderr.write("\r\x1b[K");
-    this.#isDrawn = false;
+    this.#line.clear();
   }
 
   summarize(loaded: string): void {
     this.clear();
     if (this.#quiet) return;
     const rate = formatRate(this.#sentences, performance.now() - this.#startedAt);
-    this.#stderr.write(`${loaded} · ${counted(this.#sentences, "sentence")} · ${rate}\n`);
+    this.#line.print(`${loaded} · ${counted(this.#sentences, "sentence")} · ${rate}`);
   }
 }
 

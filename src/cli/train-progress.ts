@@ -1,27 +1,25 @@
 import type { EvaluationReport, StepReport } from "../train/trainer.ts";
 import type { CliContext } from "./context.ts";
+import { RedrawnLine } from "./redrawn-line.ts";
 
 /** Steps on stderr: one line, redrawn, on a terminal, elsewhere a line a step; a line for each score. */
 export class TrainProgress {
-  readonly #stderr: CliContext["stderr"];
+  readonly #line: RedrawnLine;
   readonly #quiet: boolean;
-  readonly #redraws: boolean;
-  #isDrawn = false;
   #steps = 0;
   #seconds = 0;
   #sentences = 0;
   #dev = "";
 
-  constructor({ stderr }: CliContext, quiet: boolean) {
-    this.#stderr = stderr;
+  constructor(context: CliContext, quiet: boolean) {
+    this.#line = new RedrawnLine(context);
     this.#quiet = quiet;
-    this.#redraws = stderr.isTTY === true;
   }
 
   /** How much runs at once within a memory. */
   start(memory: string, microBatchTokens: number | "batch"): void {
     const run = microBatchTokens === "batch" ? "the whole batch" : `${microBatchTokens.toLocaleString("en-US")} tokens`;
-    this.#write(`${run} at once, within ${memory}`, false);
+    this.#print(`${run} at once, within ${memory}`);
   }
 
   step({ step, totalSteps, loss, seconds, sentences }: StepReport): void {
@@ -30,33 +28,28 @@ export class TrainProgress {
     this.#sentences += sentences;
     const left = (this.#seconds / this.#steps) * (totalSteps - step);
     const rate = this.#sentences / this.#seconds;
-    this.#write(
-      `step ${step}/${totalSteps} · loss ${loss.toFixed(4)}${this.#dev} · ${rate.toFixed(1)} sentences/s · ${clock(left)} left`,
-      this.#redraws,
-    );
+    const line = `step ${step}/${totalSteps} · loss ${loss.toFixed(4)}${this.#dev} · ${rate.toFixed(1)} sentences/s · ${clock(left)} left`;
+    if (!this.#line.isTerminal) this.#print(line);
+    else if (!this.#quiet) this.#line.draw(line);
   }
 
   evaluation({ step, devSpearman, isBest }: EvaluationReport): void {
     const score = (devSpearman * 100).toFixed(2);
     this.#dev = ` · dev ${score}`;
-    this.#write(`step ${step} · STS-B dev ${score}${isBest ? ", the best so far: kept" : ""}`, false);
+    this.#print(`step ${step} · STS-B dev ${score}${isBest ? ", the best so far: kept" : ""}`);
   }
 
   warning(message: string): void {
-    this.#write(`warning: ${message}`, false);
+    this.#print(`warning: ${message}`);
   }
 
   /** Takes the redrawn line away. */
   clear(): void {
-    if (this.#isDrawn) this.#stderr.write("\r\x1b[K");
-    this.#isDrawn = false;
+    this.#line.clear();
   }
 
-  #write(line: string, redrawn: boolean): void {
-    if (this.#quiet) return;
-    this.clear();
-    this.#stderr.write(redrawn ? line : `${line}\n`);
-    this.#isDrawn = redrawn;
+  #print(line: string): void {
+    if (!this.#quiet) this.#line.print(line);
   }
 }
 

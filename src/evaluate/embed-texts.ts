@@ -5,7 +5,7 @@ import type { VectorSource } from "./vector-source.ts";
 /** Characters of one call to a source: a few runs of the model, so that progress shows and a stop loses little. */
 const chunkCharacters = 16_384;
 
-export interface EmbedProgress {
+export interface EmbeddingState {
   readonly doneTexts: number;
   readonly totalTexts: number;
   /** Characters say better than texts what is still to do, since the longest come first. */
@@ -17,7 +17,7 @@ export interface EmbedTextsOptions {
   readonly cache?: EmbeddingCache | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Told before the first text, so that it knows the total, and after each chunk. */
-  readonly onProgress?: ((progress: EmbedProgress) => void) | undefined;
+  readonly onProgress?: ((progress: EmbeddingState) => void) | undefined;
 }
 
 /** How much was embedded, and how long that took. */

@@ -1,5 +1,5 @@
 import type { Recipe } from "../text/recipe.ts";
-import { type EmbedCounts, type EmbedProgress, embedTexts } from "./embed-texts.ts";
+import { type EmbedCounts, type EmbeddingState, embedTexts } from "./embed-texts.ts";
 import type { EmbeddingCache } from "./embedding-cache.ts";
 import { type MtebResult, mtebScores } from "./mteb.ts";
 import { readStsSet } from "./read-sts.ts";
@@ -21,7 +21,7 @@ export interface EvaluateOptions {
   /** Whether to compute mteb's scores too. */
   readonly withMteb?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
-  readonly onEmbed?: ((progress: EmbedProgress) => void) | undefined;
+  readonly onEmbed?: ((progress: EmbeddingState) => void) | undefined;
   /** Told before a transfer task is trained. */
   readonly onTransfer?: ((task: Task) => void) | undefined;
 }

@@ -143,7 +143,10 @@ describe("rows that are wrong in themselves are skipped and counted", () => {
   test("a line that is not UTF-8", async () => {
     for (const [name, rows] of [
       ["bytes.tsv", ["sent0\tsent1\thard_neg", "a\tb\tc", "\xff\tb\tc", "d\te\tf"]],
-      ["bytes.jsonl", ['{"sent0":"a","sent1":"b","hard_neg":"c"}', '{"sent0":"\xff"}', '{"sent0":"d","sent1":"e","hard_neg":"f"}']],
+      [
+        "bytes.jsonl",
+        ['{"sent0":"a","sent1":"b","hard_neg":"c"}', '{"sent0":"\xff"}', '{"sent0":"d","sent1":"e","hard_neg":"f"}'],
+      ],
     ] as const) {
       const file = join(folder, name);
       await writeFile(file, Buffer.from(rows.join("\n"), "latin1"));
@@ -166,6 +169,10 @@ describe("rows that are wrong in themselves are skipped and counted", () => {
 test("NLI rows of another width than the header are not used, and counted", async () => {
   const rows = ["premise\thypothesis\tlabel", "p\te\tentailment", "p\tc\tcontradiction", "p\tx\tentailment\textra"];
   const file = await fileOf("wide.tsv", rows.join("\n"));
-  const { triples, unused } = await nliTriples([file], { premise: "premise", hypothesis: "hypothesis", label: "label" });
+  const { triples, unused } = await nliTriples([file], {
+    premise: "premise",
+    hypothesis: "hypothesis",
+    label: "label",
+  });
   expect([triples, unused]).toEqual([[{ premise: "p", entailed: "e", contradicted: "c" }], 1]);
 });

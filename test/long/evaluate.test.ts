@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { RunStatistics } from "../../src/embed/embedding-model.ts";
 import { load } from "../../src/embed/load.ts";
-import { type EmbedProgress, embedTexts } from "../../src/evaluate/embed-texts.ts";
+import { type EmbeddingState, embedTexts } from "../../src/evaluate/embed-texts.ts";
 import { evaluate, readSets, textsOf } from "../../src/evaluate/evaluate.ts";
 import { averagePercent, percent } from "../../src/evaluate/sts.ts";
 import { type TransferMode, transferModes } from "../../src/evaluate/transfer.ts";
@@ -18,7 +18,7 @@ const data = resolve(import.meta.dirname, "../../../shared/data");
 const hasData = existsSync(resolve(data, "transfer/CR"));
 
 /** A line on standard error for every tenth of the characters. */
-function progressOf(what: string): (progress: EmbedProgress) => void {
+function progressOf(what: string): (progress: EmbeddingState) => void {
   let told = 0;
   return ({ doneTexts, totalTexts, doneCharacters, totalCharacters }) => {
     const tenth = Math.floor((10 * doneCharacters) / totalCharacters);
