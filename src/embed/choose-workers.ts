@@ -1,4 +1,4 @@
-import type { StoredTensor } from "../models/weights.ts";
+import { isRange, type StoredTensor } from "../models/weights.ts";
 import type { Device } from "../runtime/device.ts";
 
 export interface WorkerFacts {
@@ -34,6 +34,3 @@ export function weightBytes(tensors: Iterable<StoredTensor>): number {
   }
   return bytes;
 }
-
-const isRange = (part: unknown): part is { readonly length: number } =>
-  typeof part === "object" && part !== null && "offset" in part && "length" in part;

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import { InputError, ModelError } from "../errors.ts";
+import { backOffMs, mayPass } from "../files/hub-request.ts";
 import type { VectorSource } from "./vector-source.ts";
 
 export interface EndpointOptions {
@@ -59,11 +60,10 @@ async function ask(address: string, body: string, apiKey: string | undefined, si
       });
     }
     const said = (await response.text()).slice(0, 300);
-    const mayPass = response.status === 429 || response.status >= 500;
-    if (!mayPass || attempt === maxAttempts) {
+    if (!mayPass(response) || attempt === maxAttempts) {
       throw new ModelError("download", `${address}: answers HTTP ${response.status}: ${said || "nothing more"}.`);
     }
-    await pause(100 * 3 ** (attempt - 1), undefined, signal ? { signal } : {});
+    await pause(backOffMs(attempt), undefined, signal ? { signal } : {});
   }
 }
 

@@ -2,7 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { datasetInfo, listFiles } from "@huggingface/hub";
 import { ModelError, OnewordError } from "../errors.ts";
-import { fetchFile, type HubFile } from "./hub-file.ts";
+import { fetchFile, type HubFile, hubFileOf } from "./hub-file.ts";
 import { askWhole, type Hub, openHub } from "./hub-request.ts";
 import type { ResolveOptions } from "./resolve-model.ts";
 import { Staging } from "./staging.ts";
@@ -54,10 +54,7 @@ async function listDataSet(hub: Hub, name: string): Promise<{ readonly commit: s
     const { sha: commit } = await datasetInfo({ name, revision: "main", additionalFields: ["sha"], ...common });
     const files: HubFile[] = [];
     const listed = listFiles({ repo: { type: "dataset", name }, revision: commit, recursive: true, ...common });
-    for await (const { type, path, size, oid, lfs } of listed) {
-      if (type === "file")
-        files.push({ path, size: lfs?.size ?? size, sha256: lfs?.oid ?? null, content: lfs?.oid ?? oid ?? commit });
-    }
+    for await (const entry of listed) if (entry.type === "file") files.push(hubFileOf(entry, commit));
     return { commit, files };
   } catch (error) {
     if (error instanceof OnewordError) throw error;

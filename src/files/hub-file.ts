@@ -1,4 +1,5 @@
 import { open, rm, writeFile } from "node:fs/promises";
+import type { ListFileEntry } from "@huggingface/hub";
 import { ModelError, OnewordError } from "../errors.ts";
 import { computeSha256 } from "./checksum.ts";
 import { ask, bodyReader, type Hub, stopped } from "./hub-request.ts";
@@ -14,6 +15,14 @@ export interface HubFile {
   readonly sha256: string | null;
   /** Names these bytes: the hub's etag, which is the sha256 in large-file storage and else git's object id. */
   readonly content: string;
+}
+
+/** A file as the hub's library lists it. */
+export function hubFileOf(
+  { path, size, oid, lfs }: Pick<ListFileEntry, "path" | "size" | "oid" | "lfs">,
+  commit: string,
+): HubFile {
+  return { path, size: lfs?.size ?? size, sha256: lfs?.oid ?? null, content: lfs?.oid ?? oid ?? commit };
 }
 
 interface Place {

@@ -46,13 +46,18 @@ export async function ask(
     const response = await askOnce(hub, url, { ...authorization(hub), "accept-encoding": "identity", ...headers });
     if (response.ok) return response;
     await response.body?.cancel().catch(() => {});
-    const mayPass = response.status === 429 || response.status >= 500;
-    if (!mayPass || attempt === maxAttempts) throw statusError(hub, response, about);
+    if (!mayPass(response) || attempt === maxAttempts) throw statusError(hub, response, about);
     await pause(retryDelayMs(response, attempt), undefined, hub.signal ? { signal: hub.signal } : {}).catch(() => {
       throw stopped();
     });
   }
 }
+
+/** Whether it is worth asking again: the server is busy, or broken for now. */
+export const mayPass = ({ status }: Response): boolean => status === 429 || status >= 500;
+
+/** Before the next attempt; 100 ms, and three times as long each time. */
+export const backOffMs = (attempt: number): number => 100 * 3 ** (attempt - 1);
 
 /** The same for small answers: the whole body has to come within the time. */
 export async function askWhole(hub: Hub, url: string | URL, about: string): Promise<Response> {
@@ -118,7 +123,7 @@ function unreachable({ endpoint }: Hub, what: string, cause?: unknown): ModelErr
 
 function retryDelayMs(response: Response, attempt: number): number {
   const seconds = Number(response.headers.get("retry-after") ?? Number.NaN);
-  return Number.isFinite(seconds) ? Math.min(maxRetryDelayMs, Math.max(0, seconds * 1000)) : 100 * 3 ** (attempt - 1);
+  return Number.isFinite(seconds) ? Math.min(maxRetryDelayMs, Math.max(0, seconds * 1000)) : backOffMs(attempt);
 }
 
 function statusError(hub: Hub, { status, headers }: Response, about: string): ModelError {

@@ -3,7 +3,7 @@ import { listFiles, modelInfo } from "@huggingface/hub";
 import { CapacityError, ModelError, OnewordError } from "../errors.ts";
 import { isPlainName, type Manifest, tokenizerFiles } from "./cached-models.ts";
 import { computeSha256 } from "./checksum.ts";
-import { fetchFile, type HubFile } from "./hub-file.ts";
+import { fetchFile, type HubFile, hubFileOf } from "./hub-file.ts";
 import { askWhole, type Hub, openHub } from "./hub-request.ts";
 import type { ResolveOptions } from "./resolve-model.ts";
 import { parseIndex } from "./safetensors.ts";
@@ -59,9 +59,8 @@ async function readSnapshot(hub: Hub, repo: string, revision: string): Promise<S
     const { sha: commit } = await modelInfo({ name: repo, revision, additionalFields: ["sha"], ...common });
     if (!/^[0-9a-f]{40,64}$/.test(commit)) throw new Error(`the commit ${JSON.stringify(commit)}`);
     const files = new Map<string, HubFile>();
-    for await (const { type, path, size, oid, lfs } of listFiles({ repo, revision: commit, ...common })) {
-      if (type !== "file" || !isPlainName(path)) continue;
-      files.set(path, { path, size: lfs?.size ?? size, sha256: lfs?.oid ?? null, content: lfs?.oid ?? oid ?? commit });
+    for await (const entry of listFiles({ repo, revision: commit, ...common })) {
+      if (entry.type === "file" && isPlainName(entry.path)) files.set(entry.path, hubFileOf(entry, commit));
     }
     return { repo, commit, files };
   } catch (error) {

@@ -14,7 +14,7 @@ import { type LowRank, type Rescale, spanBytes, spansOf } from "./weight-fill.ts
 import type { WeightJob } from "./weight-jobs.ts";
 import { planForm, RangePlan, type WeightForm } from "./weight-plan.ts";
 import { type PrepareProgress, runWeightJobs } from "./weight-workers.ts";
-import type { FileRange, StoredTensor } from "./weights.ts";
+import { isRange, type StoredTensor } from "./weights.ts";
 
 export interface DeriveOptions {
   /** Root of the package's cache. */
@@ -73,8 +73,6 @@ function placedIn(file: string, tensor: StoredTensor): StoredTensor {
   const parts = Object.entries(tensor).map(([key, part]) => [key, isRange(part) ? { ...part, file } : part]);
   return Object.fromEntries(parts) as StoredTensor;
 }
-
-const isRange = (part: unknown): part is FileRange => typeof part === "object" && part !== null && "offset" in part;
 
 /** Plans where everything will lie, then has the rows filled in. */
 async function writeDerived(

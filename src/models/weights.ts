@@ -13,6 +13,10 @@ export interface FileRange {
   readonly length: number;
 }
 
+/** Whether a field of a stored tensor is a place in a file. */
+export const isRange = (part: unknown): part is FileRange =>
+  typeof part === "object" && part !== null && "offset" in part && "length" in part;
+
 /** A tensor whose elements the runtime reads as they lie in the file. */
 export interface DenseTensor extends FileRange {
   readonly kind: "dense";

@@ -7,6 +7,8 @@ import type { Device } from "./device.ts";
 
 export { Tensor };
 
+env.logLevel = "fatal"; // what fails is thrown, and says so by itself
+
 export const runtimeVersion = env.versions.node ?? env.versions.common;
 
 export interface SessionOptions {
@@ -46,7 +48,7 @@ export class Session {
       const inner = await InferenceSession.create(writeOnnx(graph), {
         executionProviders: device === "cpu" ? ["cpu"] : [device, "cpu"],
         graphOptimizationLevel: "all",
-        logSeverityLevel: 3,
+        logSeverityLevel: 4,
         enableMemPattern: options.isFrugal !== true,
         ...(options.threads ? { intraOpNumThreads: options.threads } : {}),
         extra: {
