@@ -1,11 +1,12 @@
 import { ModelError } from "../errors.ts";
 import { elementCount, type LazyTensor, readFloats } from "../files/float-tensors.ts";
-import type { Adapter, AdapterPair } from "../models/adapter-file.ts";
+import type { Adapter } from "../models/adapter-file.ts";
 import type { Architecture } from "../models/architecture.ts";
 import type { OpenedCheckpoint } from "../models/checkpoint.ts";
 import type { DecoderConfig } from "../models/config.ts";
 import { checkPairs } from "../models/merge-adapter.ts";
 import { isReordered, reorderHeads } from "../models/rope-order.ts";
+import { addLowRank } from "../models/weight-fill.ts";
 import type { StoredTensor } from "../models/weights.ts";
 
 const typeNames = { float32: "F32", float16: "F16", bfloat16: "BF16" } as const;
@@ -34,7 +35,10 @@ export function mergedTensors(
       const rows = stored.shape[0]!;
       const ordered = isReordered(scopeOf(name), config) ? reorderHeads(values, rows, config.headDim, "hf") : values;
       const pair = name.endsWith(".weight") && adapter?.pairs.get(scopeOf(name));
-      if (pair) addPair(ordered, pair);
+      if (pair) {
+        const b = pair.b.values.map((value) => pair.scale * value);
+        addLowRank(ordered, b, pair.a.values, pair.a.shape[1]!);
+      }
       return ordered;
     },
   }));
@@ -49,15 +53,4 @@ async function readDense(stored: StoredTensor, name: string): Promise<Float32Arr
   const values = await readFloats({ name, type: typeNames[type], shape, file, offset, length });
   if (values.length === elementCount(shape)) return values;
   throw new ModelError("corrupt-file", `${file}: "${name}" is cut.`);
-}
-
-/** W += scale · B A, in place. */
-function addPair(weight: Float32Array, { a, b, scale }: AdapterPair): void {
-  const [rank, columns] = a.shape as readonly [number, number];
-  for (let row = 0; row < b.shape[0]!; row++) {
-    for (let k = 0; k < rank; k++) {
-      const factor = scale * b.values[row * rank + k]!;
-      for (let i = 0; i < columns; i++) weight[row * columns + i]! += factor * a.values[k * columns + i]!;
-    }
-  }
 }

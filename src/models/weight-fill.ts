@@ -135,7 +135,7 @@ function floatRows(span: RowSpan, bytes: Uint8Array, { rows, columns }: Rescale 
   const { entry, added, start, count } = span;
   const width = widthOf(entry);
   const values = dequantize(entry.type, bytes, count * width);
-  if (added) addLowRank(values, span, added);
+  if (added) addLowRank(values, added.b.subarray(start * rankOf(added, width)), added.a, width);
   for (let row = 0, at = 0; row < count && (rows || columns); row++, at += width) {
     if (rows) for (let i = 0; i < width; i++) values[at + i]! *= rows[start + row]!;
     if (columns) for (let i = 0; i < width; i++) values[at + i]! *= columns[i]!;
@@ -143,14 +143,20 @@ function floatRows(span: RowSpan, bytes: Uint8Array, { rows, columns }: Rescale 
   return values;
 }
 
-/** W += B A, for the rows of a span. */
-function addLowRank(values: Float32Array, { entry, start, count }: RowSpan, { a, b }: LowRank): void {
-  const width = widthOf(entry);
+const rankOf = ({ a }: LowRank, width: number): number => a.length / width;
+
+/**
+ * W += B A, in place.
+ * @param weight  [rows, width]
+ * @param b       [rows, rank] at least
+ * @param a       [rank, width]
+ */
+export function addLowRank(weight: Float32Array, b: Float32Array, a: Float32Array, width: number): void {
   const rank = a.length / width;
-  for (let row = 0; row < count; row++) {
-    const sums = values.subarray(row * width, (row + 1) * width);
+  for (let row = 0; row < weight.length / width; row++) {
+    const sums = weight.subarray(row * width, (row + 1) * width);
     for (let k = 0; k < rank; k++) {
-      const factor = b[(start + row) * rank + k]!;
+      const factor = b[row * rank + k]!;
       for (let i = 0; i < width; i++) sums[i]! += factor * a[k * width + i]!;
     }
   }
