@@ -19,7 +19,7 @@ import { scaleToUnit } from "./pooling.ts";
 import { RunMeter } from "./run-meter.ts";
 import { StateReader } from "./state-reader.ts";
 import { textSimilarity } from "./text-similarity.ts";
-import { textWindows, windowTexts } from "./text-windows.ts";
+import { checkText, checkTexts, textWindows, windowTexts } from "./text-windows.ts";
 import { topTokens, type Word } from "./top-words.ts";
 import { readWhitening, type Whiten } from "./whitening.ts";
 
@@ -116,19 +116,15 @@ export class Embedder implements EmbeddingModel {
     layers: readonly number[],
     { indexes, ...options }: NumberedOptions = {},
   ): Promise<Float32Array[][]> {
-    this.#checkOpen();
-    checkBatchTokens(options.batchTokens);
-    const { unique, of } = uniqueIndex(texts);
-    const distinct = unique.map((i) => texts[i]!);
-    const numbers = unique.map((i) => indexes?.[i] ?? i);
+    const { distinct, numbers, of } = this.#distinct(texts, { indexes, ...options });
     const rows = await this.#reader.read(distinct, numbers, options, layers);
     return of.map((row) => rows[row]!.states.map((state) => state.slice()));
   }
 
-  async explain(
-    texts: readonly string[],
-    { count = 10, ...options }: ExplainOptions & NumberedOptions = {},
-  ): Promise<Word[][]> {
+  async explain(texts: readonly string[], { count = 10, ...options }: ExplainOptions = {}): Promise<Word[][]> {
+    if (!(Number.isInteger(count) && count > 0)) {
+      throw new InputError("bad-option", `count is ${count}; it must be a whole number over 0.`);
+    }
     const { whitening: _, subtractTemplate: __, ...recipe } = this.recipe;
     await using view = await this.withRecipe({ ...recipe, layer: "last" });
     const rows = await view.embedLayers(texts, [this.numLayers], options);
@@ -172,11 +168,7 @@ export class Embedder implements EmbeddingModel {
 
   /** Texts of one window: sorted, batched, equal ones run once, and back in their order. */
   async embedWindow(texts: readonly string[], { indexes, ...options }: NumberedOptions): Promise<StreamedEmbedding[]> {
-    this.#checkOpen();
-    checkBatchTokens(options.batchTokens);
-    const { unique, of } = uniqueIndex(texts);
-    const distinct = unique.map((i) => texts[i]!);
-    const numbers = unique.map((i) => indexes?.[i] ?? i);
+    const { distinct, numbers, of } = this.#distinct(texts, { indexes, ...options });
     const rows = await this.#reader.read(distinct, numbers, options);
     const states = rows.map((row) => row.states[0]!);
     for (const state of states) this.#whiten?.(state);
@@ -188,6 +180,17 @@ export class Embedder implements EmbeddingModel {
       taken.add(row);
       return { index: indexes?.[i] ?? i, embedding, tokens, truncatedTokens };
     });
+  }
+
+  /** Equal texts once: the first of each with its number, and for every text the place of its equal. */
+  #distinct(texts: readonly string[], { indexes, batchTokens }: NumberedOptions) {
+    this.#checkOpen();
+    checkBatchTokens(batchTokens);
+    checkTexts(texts);
+    const numberOf = (i: number): number => indexes?.[i] ?? i;
+    for (const [i, text] of texts.entries()) checkText(text, numberOf(i));
+    const { unique, of } = uniqueIndex(texts);
+    return { distinct: unique.map((i) => texts[i]!), numbers: unique.map(numberOf), of };
   }
 
   #checkOpen(): void {

@@ -18,7 +18,7 @@ export interface NumberedOptions extends EmbedOptions {
   readonly indexes?: readonly number[] | undefined;
 }
 
-export interface ExplainOptions extends EmbedOptions {
+export interface ExplainOptions extends NumberedOptions {
   /** Words of each text; 10 by default. */
   readonly count?: number | undefined;
 }

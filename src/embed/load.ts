@@ -13,7 +13,7 @@ import { multipliesSignedWeights } from "../runtime/int8-support.ts";
 import { checkDevice } from "../runtime/session.ts";
 import { completeRecipe, differingModel } from "../text/complete-recipe.ts";
 import { bestRecipe, namedRecipe } from "../text/named-recipes.ts";
-import type { Precision, Recipe, RecipeOptions } from "../text/recipe.ts";
+import { type Precision, precisions, type Recipe, type RecipeOptions } from "../text/recipe.ts";
 import { loadTokenizer, type Tokenizer, tokenizerFromGguf } from "../text/tokenizer.ts";
 import { adapterFolder, readAdapterRecipe } from "./adapter-recipe.ts";
 import { measureActivations } from "./calibration.ts";
@@ -142,6 +142,9 @@ async function openModel(model: string = defaultModel.name, options: LoadOptions
   const named = options.recipeName === undefined ? {} : await namedRecipe(options.recipeName, files.identity);
   const chosen = { ...adapter?.recipe, ...named, ...options.recipe, ...(adapter ? { adapter: adapter.identity } : {}) };
   const precision = options.precision ?? chosen.precision ?? defaultPrecision(device);
+  if (!precisions.includes(precision)) {
+    throw new InputError("bad-option", `precision is ${precision}; there are ${precisions.join(", ")}.`);
+  }
   checkPrecision(precision, device);
   await checkDevice(device);
   if (precision === "int8" && (options.adapters?.length ?? 0) > 0) {

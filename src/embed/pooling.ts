@@ -1,11 +1,19 @@
+import { InputError } from "../errors.ts";
+
 /** Scales a vector to length 1 in place; the zero vector stays as it is. */
 export function scaleToUnit(vector: Float32Array): void {
   const length = Math.sqrt(dot(vector, vector));
   if (length > 0) for (let i = 0; i < vector.length; i++) vector[i]! /= length;
 }
 
-/** a·b / (|a| |b|), in [-1, 1]; 0 where one of them is the zero vector. */
+/**
+ * a·b / (|a| |b|), in [-1, 1]; 0 where one of them is the zero vector.
+ * @throws InputError "bad-option" for vectors of different lengths
+ */
 export function cosineSimilarity(a: Float32Array, b: Float32Array): number {
+  if (a.length !== b.length) {
+    throw new InputError("bad-option", `vectors of ${a.length} and ${b.length} numbers have no cosine.`);
+  }
   const lengths = Math.sqrt(dot(a, a) * dot(b, b));
   return lengths > 0 ? Math.min(1, Math.max(-1, dot(a, b) / lengths)) : 0;
 }

@@ -47,7 +47,7 @@ export class PromptRunner {
     this.#checkVocabulary(prompt.ids, index);
     const { pooling = "lastToken" } = this.#recipe;
     if (pooling === "lastToken") return prompt;
-    const [start, end] = sentenceSpan(this.#tokenizer, this.#parts, sentence, prompt);
+    const [start, end] = sentenceSpan(this.#tokenizer, this.#parts, prompt);
     return { ...prompt, pool: { start, weights: poolWeights(pooling, end - start) } };
   }
 

@@ -1,5 +1,5 @@
 import { InputError } from "../errors.ts";
-import { graphNames } from "../models/build.ts";
+import { graphNames, readDepth } from "../models/build.ts";
 import { promptParts } from "../text/prompt-parts.ts";
 import type { Recipe } from "../text/recipe.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
@@ -80,7 +80,10 @@ export class StateReader {
   }
 
   async #encoder(layers: readonly number[]) {
-    const deepest = layers.at(-1)!;
+    const { config } = this.#pool.parts;
+    for (const layer of layers) readDepth(layer, config);
+    const deepest = layers.at(-1);
+    if (deepest === undefined) throw new InputError("bad-option", "layers is empty: name one at least.");
     const ascends = layers.every((layer, i) => i === 0 || layer > layers[i - 1]!);
     if (!ascends)
       throw new InputError("bad-option", `layers ${layers.join(", ")}: each has to be over the one before.`);

@@ -115,9 +115,14 @@ export class WorkerPool implements EmbeddingModel {
     return collect(this.#sideBySide(texts, run, signal));
   }
 
-  async explain(texts: readonly string[], { signal, ...options }: ExplainOptions = {}): Promise<Word[][]> {
-    const run: RunPart<Word[]> = (part, indexes, signal) =>
-      this.#leastLoaded().call(this.#view, "explain", [part, { ...options, indexes }], signal);
+  async explain(
+    texts: readonly string[],
+    { signal, indexes: numbers, ...options }: ExplainOptions = {},
+  ): Promise<Word[][]> {
+    const run: RunPart<Word[]> = (part, places, signal) => {
+      const indexes = numbers ? places.map((place) => numbers[place]!) : places;
+      return this.#leastLoaded().call(this.#view, "explain", [part, { ...options, indexes }], signal);
+    };
     return collect(this.#sideBySide(texts, run, signal));
   }
 
@@ -165,10 +170,13 @@ export class WorkerPool implements EmbeddingModel {
     const own = following(signal ? [signal, end.signal] : [end.signal]);
     const pending: Promise<readonly T[]>[] = [];
     try {
-      for await (const window of textWindows(texts, Math.max(windowTexts, callTexts * this.#threads))) {
+      const size = Math.max(windowTexts, callTexts * this.#threads);
+      for await (const window of textWindows(texts, size)) {
         const results = this.#shareOut(window, (part, indexes) => run(part, indexes, own));
         results.catch(() => {}); // it is awaited in its turn
-        if (pending.push(results) > 1) yield await pending.shift()!;
+        const most = window.texts.length < size ? 0 : 1; // behind a small one comes nothing, or a failure, or nothing for now
+        pending.push(results);
+        while (pending.length > most) yield await pending.shift()!;
       }
       while (pending.length > 0) yield await pending.shift()!;
     } finally {

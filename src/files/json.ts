@@ -38,6 +38,7 @@ export async function readJsonObject(file: string, problem: JsonProblem): Promis
 
 /** What a value of JSON is, for messages. */
 export function kindOf(value: unknown): string {
+  if (value === undefined) return "nothing";
   if (value === null) return "null";
   if (Array.isArray(value)) return "a list";
   return typeof value === "object" ? "an object" : `a ${typeof value}`;

@@ -74,3 +74,11 @@ test("more directions than there can be are as many as there are", () => {
 test("a whitening that was fitted on vectors of another length is refused", () => {
   expect(() => readWhitening(fitWhitening(sample(10), 2), 576)).toThrow(/6 dimensions.*576.*oneword recipe fit/);
 });
+
+test("directions in which the texts do not vary are no measure of the others", () => {
+  const vectors = sample(12).map((vector) => Float32Array.from({ length: 40 }, (_, i) => vector[i] ?? 0));
+  const { scales } = fitWhitening(vectors, 20); // of 6 dimensions that vary
+  expect(scales.length).toBeLessThan(6);
+  for (const scale of scales) expect(scale).toBeGreaterThan(0.01);
+  expect(fitWhitening([vectors[0]!, vectors[0]!, vectors[0]!, vectors[0]!], 2).scales).toEqual([]);
+});

@@ -9,6 +9,9 @@ export const maxFittedVectors = 2000;
 /** Directions that so many texts are enough for: four of them for each. */
 export const mostDirections = (texts: number): number => Math.floor(texts / 4);
 
+/** A variance smaller than that of the largest one by more is rounding; scaled to it, the others would be gone. */
+const leastShare = 1e-9;
+
 /**
  * Mean and largest principal directions of some vectors, with the scales that give each of those directions the variance
  * of the next one: √(λ_K+1 / λ_k). No label is looked at.
@@ -21,10 +24,12 @@ export function fitWhitening(vectors: readonly Float32Array[], directions: numbe
   if (!first) throw new InputError("bad-option", "there is no text to fit on.");
   const some = vectors.slice(0, maxFittedVectors);
   const mean = first.map((_, i) => some.reduce((sum, vector) => sum + vector[i]!, 0) / some.length);
-  const count = Math.max(0, Math.min(directions, some.length - 2, first.length - 1));
-  if (count === 0) return { mean: encodeFloats(mean), directions: "", scales: [] };
+  const most = Math.max(0, Math.min(directions, some.length - 2, first.length - 1));
+  if (most === 0) return { mean: encodeFloats(mean), directions: "", scales: [] };
   const centered = new Matrix(some.map((vector) => Array.from(vector, (value, i) => value - mean[i]!)));
-  const { values, vectors: axes } = principalAxes(centered, count + 1);
+  const { values, vectors: axes } = principalAxes(centered, most + 1);
+  const count = values.findLastIndex((value) => value > leastShare * values[0]!); // the last one is the measure of the others
+  if (count <= 0) return { mean: encodeFloats(mean), directions: "", scales: [] };
   const next = Math.max(values[count]!, 0);
   const kept = axes.slice(0, count).filter((_, k) => values[k]! > 0);
   return {

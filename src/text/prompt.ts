@@ -17,6 +17,8 @@ export interface EncodedPrompt {
   readonly ids: number[];
   /** Place of the placeholder's token, which stands for no text; only with Token Prepending. */
   readonly placeholder?: number;
+  /** What of the sentence is in it. */
+  readonly sentence: string;
   /** Tokens that were cut from the sentence. */
   readonly truncatedTokens: number;
 }
@@ -44,11 +46,12 @@ export function encodePrompt(
         "Leave it out, or use a template with words.",
     );
   }
-  if (ids.length <= maxTokens) return { ids, truncatedTokens: 0, ...place };
+  if (ids.length <= maxTokens) return { ids, sentence, truncatedTokens: 0, ...place };
   const templateTokens = encode("").length;
   if (!options.truncate || templateTokens > maxTokens) throw tooLong(ids.length, templateTokens, options);
-  const shortened = encode(longestStart(sentence, (start) => encode(start).length <= maxTokens));
-  return { ids: shortened, truncatedTokens: ids.length - shortened.length, ...place };
+  const start = longestStart(sentence, (some) => encode(some).length <= maxTokens);
+  const shortened = encode(start);
+  return { ids: shortened, sentence: start, truncatedTokens: ids.length - shortened.length, ...place };
 }
 
 /** Any token does for the placeholder: its state is overwritten before a layer reads it, but for those before fromLayer. */
@@ -71,10 +74,8 @@ const placeholderOf = (tokenizer: Tokenizer, { beforePlaceholder }: PromptParts)
 export function sentenceSpan(
   tokenizer: Tokenizer,
   parts: PromptParts,
-  text: string,
-  { ids, placeholder }: EncodedPrompt,
+  { ids, sentence, placeholder }: EncodedPrompt,
 ): readonly [number, number] {
-  const sentence = toWellFormed(text);
   if (sentence === "") return [ids.length - 1, ids.length];
   const own = placeholder === undefined ? ids : [...tokenizer.bosIds, ...ids.slice(placeholder + 1)];
   const before = parts.prefix + (parts.echo === undefined ? "" : sentence + parts.echo);

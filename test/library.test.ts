@@ -1,0 +1,54 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { EmbeddingModel, LoadOptions } from "../src/index.ts";
+import { cosineSimilarity, load } from "../src/index.ts";
+import { writeTinyModel } from "./tiny-model.ts";
+
+let folder: string;
+let model: EmbeddingModel;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "oneword-library-"));
+  await writeTinyModel(folder);
+  model = await load(folder, { cacheDir: join(folder, "cache") });
+});
+afterAll(async () => {
+  await model.close();
+  await rm(folder, { recursive: true });
+});
+
+const listOf = (texts: unknown): string[] => texts as string[];
+
+test.each([
+  ["a string for a list", () => model.embed(listOf("hello")), /texts is a string\. Give a list of strings/],
+  ["an item that is no text", () => model.embed(listOf(["a", 5])), /input\[1\]: a number, not a string/],
+  ["no word to be named", () => model.explain(["a"], { count: -1 }), /count is -1; it must be a whole number over 0/],
+  ["no number of words", () => model.explain(["a"], { count: Number.NaN }), /count is NaN/],
+  ["no layer", () => model.embedLayers(["a"], []), /layers is empty/],
+  ["half a layer", () => model.embedLayers(["a"], [1.5, 3]), /layer 1\.5: the model has layers 0 to 3/],
+  ["a layer below all", () => model.embedLayers(["a"], [-1, 3]), /layer -1: the model has layers 0 to 3/],
+  ["no number of a layer", () => model.embedLayers(["a"], [Number.NaN]), /layer NaN: the model has layers/],
+])("%s is refused", async (_title, call, message) => {
+  await expect(call()).rejects.toMatchObject({ code: "bad-option", message: expect.stringMatching(message) });
+});
+
+test.each([
+  [{ precision: "fp32" }, /precision is fp32; there are stored, float32/],
+  [{ threads: 1_000_000 }, /threads is 1000000; this machine takes \d+ at most/],
+  [{ device: "gpu" }, /device gpu/],
+])("load refuses %j before anything is prepared", async (options, message) => {
+  await expect(load(folder, options as LoadOptions)).rejects.toMatchObject({
+    code: "bad-option",
+    message: expect.stringMatching(message),
+  });
+});
+
+test("vectors of different lengths have no cosine", () => {
+  expect(() => cosineSimilarity(Float32Array.of(1, 0), Float32Array.of(1, 0, 9))).toThrow(/of 2 and 3 numbers/);
+});
+
+test("a text's number in an error of explain is that of the caller's", async () => {
+  const long = "word ".repeat(5000);
+  await expect(model.explain(["a", long], { indexes: [7, 8] })).rejects.toThrow(/^input\[8\]: \d+ tokens/);
+});
