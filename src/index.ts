@@ -4,6 +4,7 @@ export type {
   ExplainOptions,
   RunStatistics,
   StreamedEmbedding,
+  StreamedWords,
 } from "./embed/embedding-model.ts";
 export { type LoadOptions, type LoadProgress, load } from "./embed/load.ts";
 export { cosineSimilarity } from "./embed/pooling.ts";

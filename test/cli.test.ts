@@ -12,7 +12,7 @@ import type { CliDependencies } from "../src/cli/context.ts";
 import { exitCodes } from "../src/cli/exit-codes.ts";
 import { runCli } from "../src/cli/program.ts";
 
-import type { EmbeddingModel, EmbedOptions, StreamedEmbedding } from "../src/embed/embedding-model.ts";
+import type { EmbeddingModel, EmbedOptions, StreamedEmbedding, StreamedWords } from "../src/embed/embedding-model.ts";
 import type { LoadOptions } from "../src/embed/load.ts";
 import { InputError, ModelError } from "../src/errors.ts";
 import { packagedAdapter } from "../src/files/known-models.ts";
@@ -64,6 +64,22 @@ function fakeModel(options: FakeModelOptions = {}): EmbeddingModel & { closed: b
     }
     yield* await run();
   }
+  async function* explainStream(
+    texts: Iterable<string> | AsyncIterable<string>,
+    options: EmbedOptions = {},
+  ): AsyncGenerator<StreamedWords, void, undefined> {
+    const asked: string[] = [];
+    const noted = async function* () {
+      for await (const text of texts) {
+        asked.push(text);
+        yield text;
+      }
+    };
+    for await (const { index, truncatedTokens } of embedStream(noted(), options)) {
+      const text = asked[index]!;
+      yield { index, text, words: [{ text, id: 0, probability: 1 }], truncatedTokens };
+    }
+  }
   const model = {
     closed: false,
     name: "smollm2-135m",
@@ -88,6 +104,7 @@ function fakeModel(options: FakeModelOptions = {}): EmbeddingModel & { closed: b
     embedTokens: async () => [],
     embedLayers: async (texts: readonly string[]) => texts.map((text) => [row(text)]),
     explain: async (texts: readonly string[]) => texts.map((text) => [{ text, id: 0, probability: 1 }]),
+    explainStream,
     withRecipe: async (): Promise<EmbeddingModel> => model,
     similarity: async () => 0,
     close: async () => {
@@ -260,6 +277,15 @@ describe("embed", () => {
     expect((await oneword(["explain", "cat", "a b\nc"])).out).toBe('cat 100.0 %\n"a b\\nc" 100.0 %\n');
     const { out } = await oneword(["explain", "cat", "--json"]);
     expect(JSON.parse(out)).toEqual({ text: "cat", words: [{ text: "cat", id: 0, probability: 1 }] });
+  });
+
+  test("explain counts texts as embed does: in its errors, and those that --truncate shortened", async () => {
+    const texts = ["short", "long".repeat(20), "long".repeat(30)];
+    const cut = await oneword(["explain", "--truncate", ...texts]);
+    expect([cut.exitCode, cut.out.split("\n").length]).toEqual([0, 4]);
+    expect(cut.err).toBe("2 sentences shortened to fit 2,048 tokens\n");
+    expect((await oneword(["explain", "--truncate", "-q", ...texts])).err).toBe("");
+    expect(await oneword(["explain", ...texts])).toMatchObject({ exitCode: 1, err: "oneword: text 2: too long.\n" });
   });
 
   test("candidates come from WordNet's files, or from texts with the model's word", async () => {

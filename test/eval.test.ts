@@ -63,6 +63,7 @@ function wordModel(asked: string[], { recipe: options = {} }: LoadOptions): Embe
     embedTokens: unused,
     embedLayers: unused,
     explain: unused,
+    async *explainStream() {},
     withRecipe: unused,
     similarity: unused,
     close: async () => {},

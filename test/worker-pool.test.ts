@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -6,6 +6,7 @@ import type { EmbeddingModel } from "../src/embed/embedding-model.ts";
 import type { load as Load } from "../src/embed/load.ts";
 import { physicalCores } from "../src/embed/physical-cores.ts";
 import type { PoolThread as Thread } from "../src/embed/pool-thread.ts";
+import type { Word } from "../src/embed/top-words.ts";
 import { writeTinyModel } from "./tiny-model.ts";
 
 /** Threads run built files, so this runs what `npm run build` made, which `npm test` does first. */
@@ -92,6 +93,61 @@ test("a stream of more than a window comes in order", async () => {
   expect(indexes).toEqual([...many.keys()]);
   const [expected] = await alone.embed([many.at(-1)!]);
   expect(Math.max(...last!.map((value, i) => Math.abs(value - expected![i]!)))).toBeLessThan(1e-5);
+});
+
+test.each([5, 2048])("%i texts of a stream come while it waits for more, and before its failure", async (count) => {
+  let fail = (_: Error): void => {};
+  async function* failing(): AsyncGenerator<string> {
+    for (let i = 0; i < count; i++) yield `number ${i}`;
+    await new Promise((_, reject) => {
+      fail = reject;
+    });
+  }
+  let received = 0;
+  const reading = (async () => {
+    for await (const _ of pool.embedStream(failing())) if (++received === count) fail(new Error("bad line"));
+  })();
+  await expect(reading).rejects.toThrow("bad line");
+  expect(received).toBe(count);
+});
+
+test("texts in front of a stream's failure come before it, where a window was full", async () => {
+  async function* failing(): AsyncGenerator<string> {
+    for (let i = 0; i < 2048; i++) yield `number ${i}`;
+    throw new Error("bad line");
+  }
+  let received = 0;
+  const reading = (async () => {
+    for await (const _ of pool.embedStream(failing())) received++;
+  })();
+  await expect(reading).rejects.toThrow("bad line");
+  expect(received).toBe(2048);
+});
+
+test("words of workers are those of one model, with what was cut", async () => {
+  const tied = join(folder, "tied");
+  await mkdir(tied);
+  await writeTinyModel(tied, { architecture: "opt" }); // whose output weights are there
+  const options = { cacheDir: join(folder, "cache"), offline: true };
+  await using one = await load(tied, options);
+  await using two = await load(tied, { ...options, workers: 2 });
+  const some = [...texts.slice(0, 100), "word ".repeat(5000)];
+  const cut: number[] = [];
+  const words: Word[][] = [];
+  for await (const result of two.explainStream(some, { count: 3, truncate: true })) {
+    words.push(result.words);
+    if (result.truncatedTokens > 0) cut.push(result.index);
+  }
+  const expected = await one.explain(some, { count: 3, truncate: true });
+  expect(words.map((row) => row.map(({ id }) => id))).toEqual(expected.map((row) => row.map(({ id }) => id)));
+  expect(cut).toEqual([100]);
+  await expect(two.explain(some, { count: 0 })).rejects.toMatchObject({ code: "bad-option" });
+});
+
+test("what is no list of strings is refused by workers too", async () => {
+  const refused = pool.embed("hello" as unknown as string[]);
+  await expect(refused).rejects.toMatchObject({ name: "InputError", code: "bad-option" });
+  await expect(pool.embed(["a", 5 as unknown as string])).rejects.toThrow(/^input\[1\]: a number, not a string/);
 });
 
 test("a stream that is left early stops the work that nobody waits for", async () => {

@@ -1,6 +1,6 @@
-import { textWindows } from "../embed/text-windows.ts";
-import type { Word } from "../embed/top-words.ts";
+import type { StreamedWords } from "../embed/embedding-model.ts";
 import type { CliContext } from "./context.ts";
+import { reportTruncated } from "./embed.ts";
 import type { ModelFlags, TextFlags } from "./flags.ts";
 import { embedOptions, loadModel } from "./load-model.ts";
 import { writeTo } from "./stdout-sink.ts";
@@ -15,22 +15,20 @@ export interface ExplainFlags extends ModelFlags, TextFlags {
 export async function runExplain(texts: readonly string[], flags: ExplainFlags, context: CliContext): Promise<void> {
   const source = await planTexts(texts, flags, context);
   const { model } = await loadModel(flags, context);
+  let truncatedTexts = 0;
   try {
-    for await (const { texts: window, indexes } of textWindows(source, callTexts)) {
-      const options = { ...embedOptions(flags, context.signal), count: flags.count, indexes };
-      const explained = await model.explain(window, options);
-      const lines = window.map((text, i) => lineOf(text, explained[i]!, flags));
-      await writeTo(context.stdout, `${lines.join("\n")}\n`);
+    const options = { ...embedOptions(flags, context.signal), count: flags.count };
+    for await (const explained of model.explainStream(source, options)) {
+      await writeTo(context.stdout, `${lineOf(explained, flags)}\n`);
+      if (explained.truncatedTokens > 0) truncatedTexts++;
     }
   } finally {
     await model.close();
   }
+  if (truncatedTexts > 0 && !flags.quiet) reportTruncated(truncatedTexts, model, context);
 }
 
-/** Of one call: few enough that the first ones are soon there. */
-const callTexts = 64;
-
-const lineOf = (text: string, words: readonly Word[], { json }: ExplainFlags): string =>
+const lineOf = ({ text, words }: StreamedWords, { json }: ExplainFlags): string =>
   json
     ? JSON.stringify({ text, words })
     : words.map(({ text: word, probability }) => `${shown(word)} ${(100 * probability).toFixed(1)} %`).join(" · ");

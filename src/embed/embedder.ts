@@ -13,13 +13,14 @@ import type {
   NumberedOptions,
   RunStatistics,
   StreamedEmbedding,
+  StreamedWords,
 } from "./embedding-model.ts";
 import { EncoderPool, type ModelParts } from "./encoder-pool.ts";
 import { scaleToUnit } from "./pooling.ts";
 import { RunMeter } from "./run-meter.ts";
-import { StateReader } from "./state-reader.ts";
+import { StateReader, type TextStates } from "./state-reader.ts";
 import { textSimilarity } from "./text-similarity.ts";
-import { checkText, checkTexts, textWindows, windowTexts } from "./text-windows.ts";
+import { checkList, type Texts, textWindows, windowTexts } from "./text-windows.ts";
 import { topTokens, type Word } from "./top-words.ts";
 import { readWhitening, type Whiten } from "./whitening.ts";
 
@@ -36,6 +37,9 @@ interface CreateParts extends ModelParts {
   readonly recipe: Recipe;
   readonly openTokenizer: () => Promise<Tokenizer>;
 }
+
+/** Texts that are explained together: each holds a score for every token of the vocabulary. */
+const explainedTexts = 64;
 
 /** The main path: text, prompt, tokens, batches, graph, vectors. */
 export class Embedder implements EmbeddingModel {
@@ -102,10 +106,7 @@ export class Embedder implements EmbeddingModel {
     return results.map(({ embedding }) => embedding);
   }
 
-  async *embedStream(
-    texts: Iterable<string> | AsyncIterable<string>,
-    options: EmbedOptions = {},
-  ): AsyncGenerator<StreamedEmbedding, void, undefined> {
+  async *embedStream(texts: Texts, options: EmbedOptions = {}): AsyncGenerator<StreamedEmbedding, void, undefined> {
     for await (const { texts: window, indexes } of textWindows(texts, windowTexts)) {
       yield* await this.embedWindow(window, { ...options, indexes });
     }
@@ -114,30 +115,21 @@ export class Embedder implements EmbeddingModel {
   async embedLayers(
     texts: readonly string[],
     layers: readonly number[],
-    { indexes, ...options }: NumberedOptions = {},
+    options: NumberedOptions = {},
   ): Promise<Float32Array[][]> {
-    const { distinct, numbers, of } = this.#distinct(texts, { indexes, ...options });
-    const rows = await this.#reader.read(distinct, numbers, options, layers);
-    return of.map((row) => rows[row]!.states.map((state) => state.slice()));
+    const rows = await this.#read(texts, options, layers);
+    return rows.map(({ states }) => states.map((state) => state.slice()));
   }
 
-  async explain(texts: readonly string[], { count = 10, ...options }: ExplainOptions = {}): Promise<Word[][]> {
-    if (!(Number.isInteger(count) && count > 0)) {
-      throw new InputError("bad-option", `count is ${count}; it must be a whole number over 0.`);
+  async explain(texts: readonly string[], options: ExplainOptions = {}): Promise<Word[][]> {
+    const results = await this.explainWindow(texts, options);
+    return results.map(({ words }) => words);
+  }
+
+  async *explainStream(texts: Texts, options: ExplainOptions = {}): AsyncGenerator<StreamedWords, void, undefined> {
+    for await (const { texts: window, indexes } of textWindows(texts, explainedTexts)) {
+      yield* await this.explainWindow(window, { ...options, indexes });
     }
-    const { whitening: _, subtractTemplate: __, ...recipe } = this.recipe;
-    await using view = await this.withRecipe({ ...recipe, layer: "last" });
-    const rows = await view.embedLayers(texts, [this.numLayers], options);
-    const { architecture, config, checkpoint, session } = this.#pool.parts;
-    const graph = buildNextTokenGraph(architecture, config, checkpoint, view.hiddenSize);
-    const states = rows.map(([state]) => state!);
-    const scores = await nextTokenScores(graph, states, session);
-    const word = ({ id, probability }: { id: number; probability: number }): Word => ({
-      text: this.#tokenizer.decode([id]),
-      id,
-      probability,
-    });
-    return scores.map((row) => topTokens(row, count).map(word));
   }
 
   async embedTokens(
@@ -167,30 +159,53 @@ export class Embedder implements EmbeddingModel {
   }
 
   /** Texts of one window: sorted, batched, equal ones run once, and back in their order. */
-  async embedWindow(texts: readonly string[], { indexes, ...options }: NumberedOptions): Promise<StreamedEmbedding[]> {
-    const { distinct, numbers, of } = this.#distinct(texts, { indexes, ...options });
-    const rows = await this.#reader.read(distinct, numbers, options);
-    const states = rows.map((row) => row.states[0]!);
+  async embedWindow(texts: readonly string[], options: NumberedOptions): Promise<StreamedEmbedding[]> {
+    const rows = await this.#read(texts, options);
+    const states = new Set(rows.map((row) => row.states[0]!));
     for (const state of states) this.#whiten?.(state);
     if (options.normalize ?? this.recipe.normalize) for (const state of states) scaleToUnit(state);
-    const taken = new Set<number>();
-    return Array.from(of, (row, i) => {
-      const { tokens, truncatedTokens } = rows[row]!;
-      const embedding = taken.has(row) ? states[row]!.slice() : states[row]!; // every row belongs to the caller alone
-      taken.add(row);
-      return { index: indexes?.[i] ?? i, embedding, tokens, truncatedTokens };
+    return rows.map(({ states: [state], tokens, truncatedTokens }, i) => {
+      const embedding = states.delete(state!) ? state! : state!.slice(); // every row belongs to the caller alone
+      return { index: options.indexes?.[i] ?? i, embedding, tokens, truncatedTokens };
     });
   }
 
-  /** Equal texts once: the first of each with its number, and for every text the place of its equal. */
-  #distinct(texts: readonly string[], { indexes, batchTokens }: NumberedOptions) {
+  /** The same for the words of texts. */
+  async explainWindow(
+    texts: readonly string[],
+    { count = 10, ...options }: ExplainOptions & NumberedOptions,
+  ): Promise<StreamedWords[]> {
+    checkCount("count", count);
+    const { whitening: _, subtractTemplate: __, ...recipe } = this.recipe;
+    await using view = await this.withRecipe({ ...recipe, layer: "last" });
+    const rows = await view.#read(texts, options);
+    const { architecture, config, checkpoint, session } = this.#pool.parts;
+    const graph = buildNextTokenGraph(architecture, config, checkpoint, view.hiddenSize);
+    const states = rows.map((row) => row.states[0]!);
+    const scores = await nextTokenScores(graph, states, session);
+    return rows.map(({ truncatedTokens }, i) => {
+      const words = topTokens(scores[i]!, count).map((token) => ({
+        text: this.#tokenizer.decode([token.id]),
+        ...token,
+      }));
+      return { index: options.indexes?.[i] ?? i, text: texts[i]!, words, truncatedTokens };
+    });
+  }
+
+  /** What is left of each text; equal ones are run once and share it. */
+  async #read(
+    texts: readonly string[],
+    { indexes, ...options }: NumberedOptions,
+    layers?: readonly number[],
+  ): Promise<TextStates[]> {
     this.#checkOpen();
-    checkBatchTokens(batchTokens);
-    checkTexts(texts);
-    const numberOf = (i: number): number => indexes?.[i] ?? i;
-    for (const [i, text] of texts.entries()) checkText(text, numberOf(i));
+    checkCount("batchTokens", options.batchTokens);
+    checkList(texts, indexes);
     const { unique, of } = uniqueIndex(texts);
-    return { distinct: unique.map((i) => texts[i]!), numbers: unique.map(numberOf), of };
+    const distinct = unique.map((i) => texts[i]!);
+    const numbers = unique.map((i) => indexes?.[i] ?? i);
+    const rows = await this.#reader.read(distinct, numbers, options, layers);
+    return of.map((row) => rows[row]!);
   }
 
   #checkOpen(): void {
@@ -214,7 +229,7 @@ export class Embedder implements EmbeddingModel {
   }
 }
 
-function checkBatchTokens(batchTokens: number | undefined): void {
-  if (batchTokens === undefined || (Number.isInteger(batchTokens) && batchTokens > 0)) return;
-  throw new InputError("bad-option", `batchTokens is ${batchTokens}; it must be a whole number over 0.`);
+function checkCount(name: string, count: number | undefined): void {
+  if (count === undefined || (Number.isInteger(count) && count > 0)) return;
+  throw new InputError("bad-option", `${name} is ${count}; it must be a whole number over 0.`);
 }

@@ -18,7 +18,7 @@ export interface NumberedOptions extends EmbedOptions {
   readonly indexes?: readonly number[] | undefined;
 }
 
-export interface ExplainOptions extends NumberedOptions {
+export interface ExplainOptions extends EmbedOptions {
   /** Words of each text; 10 by default. */
   readonly count?: number | undefined;
 }
@@ -31,6 +31,16 @@ export interface StreamedEmbedding {
   readonly embedding: Float32Array;
   /** Tokens of the whole prompt. */
   readonly tokens: number;
+  /** Tokens cut from the sentence; 0 when it fitted. */
+  readonly truncatedTokens: number;
+}
+
+/** The words of one text of a stream, in input order. */
+export interface StreamedWords {
+  /** Position of the text in the input, from 0. */
+  readonly index: number;
+  readonly text: string;
+  readonly words: Word[];
   /** Tokens cut from the sentence; 0 when it fitted. */
   readonly truncatedTokens: number;
 }
@@ -83,6 +93,11 @@ export interface EmbeddingModel extends AsyncDisposable {
    * @throws ModelError "weight-missing" for a checkpoint whose output weights are neither tied nor there
    */
   explain(texts: readonly string[], options?: ExplainOptions): Promise<Word[][]>;
+  /** The same for a stream, in windows of bounded memory. */
+  explainStream(
+    texts: Iterable<string> | AsyncIterable<string>,
+    options?: ExplainOptions,
+  ): AsyncGenerator<StreamedWords, void, undefined>;
   /** The same weights with another recipe; close both. The precision stays. */
   withRecipe(recipe: RecipeOptions): Promise<EmbeddingModel>;
   /** Hidden state of the last token of ready token ids; no template, nothing added. */

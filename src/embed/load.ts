@@ -121,6 +121,12 @@ function checkThreads(threads: number | undefined): void {
   }
 }
 
+/** Before a model is fetched for nothing. What a recipe's file says is checked where it is read. */
+function checkKnown(precision: Precision | undefined): void {
+  if (precision === undefined || precisions.includes(precision)) return;
+  throw new InputError("bad-option", `precision is ${precision}; there are ${precisions.join(", ")}.`);
+}
+
 interface OpenedModel extends OpenedCheckpoint {
   readonly files: ModelFiles;
   readonly recipe: Recipe;
@@ -132,6 +138,7 @@ interface OpenedModel extends OpenedCheckpoint {
 /** All that comes before the runtime: files and weights at hand and ready, options checked. */
 async function openModel(model: string = defaultModel.name, options: LoadOptions = {}): Promise<OpenedModel> {
   checkThreads(options.threads);
+  checkKnown(options.precision ?? options.recipe?.precision);
   const { device = "cpu", cacheDir, signal, onProgress, offline } = options;
   const files = await resolveModel(model, { offline, cacheDir, signal, onProgress });
   const { adapters, adapter } = await readAdapters(adapterFolder(files, options.adapter), options.adapters);
@@ -142,9 +149,6 @@ async function openModel(model: string = defaultModel.name, options: LoadOptions
   const named = options.recipeName === undefined ? {} : await namedRecipe(options.recipeName, files.identity);
   const chosen = { ...adapter?.recipe, ...named, ...options.recipe, ...(adapter ? { adapter: adapter.identity } : {}) };
   const precision = options.precision ?? chosen.precision ?? defaultPrecision(device);
-  if (!precisions.includes(precision)) {
-    throw new InputError("bad-option", `precision is ${precision}; there are ${precisions.join(", ")}.`);
-  }
   checkPrecision(precision, device);
   await checkDevice(device);
   if (precision === "int8" && (options.adapters?.length ?? 0) > 0) {

@@ -11,6 +11,8 @@ export interface TextWindow {
   readonly texts: readonly string[];
   /** Number of each in the stream. */
   readonly indexes: readonly number[];
+  /** Whether a text comes behind it at once: neither the end, nor a failure, nor a stream that keeps us waiting. */
+  readonly isFollowed: boolean;
 }
 
 /** Texts one after the other, or as they come. */
@@ -23,56 +25,81 @@ export type Texts = Iterable<string> | AsyncIterable<string>;
  */
 export async function* textWindows(texts: Texts, size: number): AsyncGenerator<TextWindow, void, undefined> {
   checkTexts(texts);
-  const source = Symbol.asyncIterator in texts ? texts[Symbol.asyncIterator]() : texts[Symbol.iterator]();
   let [window, start] = [[] as string[], 0];
-  const take = (): TextWindow => {
-    const taken = { texts: window, indexes: window.map((_, i) => start + i) };
+  const take = (isFollowed: boolean): TextWindow => {
+    const taken = { texts: window, indexes: window.map((_, i) => start + i), isFollowed };
     [window, start] = [[], start + window.length];
     return taken;
   };
-  let [isOver, isWaiting] = [false, false];
+  try {
+    for await (const text of Symbol.asyncIterator in texts ? withPauses(texts) : texts) {
+      if (text !== pause) {
+        if (window.length === size) yield take(true);
+        checkText(text, start + window.length);
+        window.push(text);
+      } else if (window.length > 0) yield take(false);
+    }
+  } catch (error) {
+    if (window.length > 0) yield take(false);
+    throw error;
+  }
+  if (window.length > 0) yield take(false);
+}
+
+/** Stands for a text that is waited for. */
+const pause = Symbol("pause");
+
+/** A stream's texts, behind a pause where it keeps us waiting. */
+async function* withPauses(texts: AsyncIterable<string>): AsyncGenerator<string | typeof pause, void, undefined> {
+  const source = texts[Symbol.asyncIterator]();
+  let [isReading, isOver] = [false, false];
   try {
     while (!isOver) {
       const next = source.next();
-      isWaiting = next instanceof Promise;
-      if (next instanceof Promise && window.length > 0 && !(await comesSoon(next))) yield take();
-      const [result] = await Promise.allSettled([next]);
-      isWaiting = false;
-      const item = result.status === "fulfilled" && !result.value.done ? result.value : undefined;
-      isOver = item === undefined;
-      if (item) {
-        checkText(item.value, start + window.length);
-        window.push(item.value);
-      }
-      if (window.length > 0 && (isOver || window.length === size)) yield take();
-      if (result.status === "rejected") throw result.reason;
+      isReading = true;
+      if (!(await comesSoon(next))) yield pause;
+      const result = await next;
+      isReading = false;
+      if (result.done) isOver = true;
+      else yield result.value;
     }
   } finally {
-    const ended = isOver ? undefined : Promise.resolve(source.return?.());
-    if (isWaiting)
-      ended?.catch(() => {}); // the end of a read that nobody waits for
-    else await ended;
+    const ended = isOver ? undefined : source.return?.();
+    if (!isReading) await ended;
+    else ended?.catch(() => {}); // the read that it waits for may never end, or has failed
   }
 }
 
-async function comesSoon(next: Promise<unknown>): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), patienceMs);
+/** Asks for a timer only where the next text is not there already, as almost all are. */
+function comesSoon(next: Promise<unknown>): Promise<boolean> {
+  return new Promise((resolve) => {
+    let timer: NodeJS.Timeout | undefined;
+    const turn = setImmediate(() => {
+      timer = setTimeout(() => resolve(false), patienceMs);
+    });
+    const here = (): void => {
+      clearImmediate(turn);
+      clearTimeout(timer);
+      resolve(true);
+    };
+    next.then(here, here);
   });
-  const here = (): boolean => true;
-  return Promise.race([next.then(here, here), late]).finally(() => clearTimeout(timer));
 }
 
-/** @throws InputError "bad-option" for what is no list of strings; a string is one of letters */
-export function checkTexts(texts: unknown): void {
+/** @throws InputError "bad-option" for what is no list, which a string of letters is not, and for an item that is no string */
+export function checkList(texts: unknown, indexes?: readonly number[]): void {
+  if (!Array.isArray(texts)) throw new InputError("bad-option", `texts is ${kindOf(texts)}. Give a list of strings.`);
+  for (const [i, text] of texts.entries()) checkText(text, indexes?.[i] ?? i);
+}
+
+/** @throws InputError "bad-option" for what is neither a list nor a stream; a string is a list of letters */
+function checkTexts(texts: unknown): void {
   if (typeof texts === "object" && texts !== null && (Symbol.iterator in texts || Symbol.asyncIterator in texts))
     return;
   throw new InputError("bad-option", `texts is ${kindOf(texts)}. Give a list of strings, or a stream of them.`);
 }
 
-/** @throws InputError "bad-option" */
-export function checkText(text: unknown, index: number): void {
+function checkText(text: unknown, index: number): asserts text is string {
   if (typeof text === "string") return;
   throw new InputError("bad-option", `input[${index}]: ${kindOf(text)}, not a string.`);
 }

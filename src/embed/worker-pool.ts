@@ -7,11 +7,12 @@ import type {
   ExplainOptions,
   RunStatistics,
   StreamedEmbedding,
+  StreamedWords,
 } from "./embedding-model.ts";
 import type { LoadOptions } from "./load.ts";
 import { PoolThread } from "./pool-thread.ts";
 import { textSimilarity } from "./text-similarity.ts";
-import { type TextWindow, textWindows, windowTexts } from "./text-windows.ts";
+import { checkList, type Texts, type TextWindow, textWindows, windowTexts } from "./text-windows.ts";
 import type { Word } from "./top-words.ts";
 import type { ModelFacts } from "./worker-protocol.ts";
 
@@ -91,13 +92,14 @@ export class WorkerPool implements EmbeddingModel {
   }
 
   async embed(texts: readonly string[], options: EmbedOptions = {}): Promise<Float32Array[]> {
+    checkList(texts);
     const rows: Float32Array[] = [];
     for await (const { embedding } of this.embedStream(texts, options)) rows.push(embedding);
     return rows;
   }
 
   async *embedStream(
-    texts: Iterable<string> | AsyncIterable<string>,
+    texts: Texts,
     { signal, ...options }: EmbedOptions = {},
   ): AsyncGenerator<StreamedEmbedding, void, undefined> {
     const run: RunPart<StreamedEmbedding> = (part, indexes, signal) =>
@@ -110,20 +112,26 @@ export class WorkerPool implements EmbeddingModel {
     layers: readonly number[],
     { signal, ...options }: EmbedOptions = {},
   ): Promise<Float32Array[][]> {
+    checkList(texts);
     const run: RunPart<Float32Array[]> = (part, indexes, signal) =>
       this.#leastLoaded().call(this.#view, "embedLayers", [part, layers, { ...options, indexes }], signal);
     return collect(this.#sideBySide(texts, run, signal));
   }
 
-  async explain(
-    texts: readonly string[],
-    { signal, indexes: numbers, ...options }: ExplainOptions = {},
-  ): Promise<Word[][]> {
-    const run: RunPart<Word[]> = (part, places, signal) => {
-      const indexes = numbers ? places.map((place) => numbers[place]!) : places;
-      return this.#leastLoaded().call(this.#view, "explain", [part, { ...options, indexes }], signal);
-    };
-    return collect(this.#sideBySide(texts, run, signal));
+  async explain(texts: readonly string[], options: ExplainOptions = {}): Promise<Word[][]> {
+    checkList(texts);
+    const rows: Word[][] = [];
+    for await (const { words } of this.explainStream(texts, options)) rows.push(words);
+    return rows;
+  }
+
+  async *explainStream(
+    texts: Texts,
+    { signal, ...options }: ExplainOptions = {},
+  ): AsyncGenerator<StreamedWords, void, undefined> {
+    const run: RunPart<StreamedWords> = (part, indexes, signal) =>
+      this.#leastLoaded().call(this.#view, "explainWindow", [part, { ...options, indexes }], signal);
+    for await (const results of this.#sideBySide(texts, run, signal)) yield* results;
   }
 
   async embedTokens(
@@ -162,7 +170,7 @@ export class WorkerPool implements EmbeddingModel {
 
   /** Shares windows of the texts out to all threads; while one is finished the next has begun, and results come in order. */
   async *#sideBySide<T>(
-    texts: Iterable<string> | AsyncIterable<string>,
+    texts: Texts,
     run: RunPart<T>,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<readonly T[], void, undefined> {
@@ -170,15 +178,12 @@ export class WorkerPool implements EmbeddingModel {
     const own = following(signal ? [signal, end.signal] : [end.signal]);
     const pending: Promise<readonly T[]>[] = [];
     try {
-      const size = Math.max(windowTexts, callTexts * this.#threads);
-      for await (const window of textWindows(texts, size)) {
+      for await (const window of textWindows(texts, Math.max(windowTexts, callTexts * this.#threads))) {
         const results = this.#shareOut(window, (part, indexes) => run(part, indexes, own));
         results.catch(() => {}); // it is awaited in its turn
-        const most = window.texts.length < size ? 0 : 1; // behind a small one comes nothing, or a failure, or nothing for now
         pending.push(results);
-        while (pending.length > most) yield await pending.shift()!;
+        while (pending.length > Number(window.isFollowed)) yield await pending.shift()!;
       }
-      while (pending.length > 0) yield await pending.shift()!;
     } finally {
       end.abort(); // what nobody waits for any more
       await Promise.allSettled(pending);

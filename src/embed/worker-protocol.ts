@@ -11,7 +11,7 @@ export interface WorkerStart {
 }
 
 /** What is asked of the model in a thread; the options, the last argument, get a signal there. */
-export type Method = "embedWindow" | "embedTokens" | "embedLayers" | "explain";
+export type Method = "embedWindow" | "embedTokens" | "embedLayers" | "explainWindow";
 export type Arguments<M extends Method> = Parameters<Embedder[M]>;
 export type Outcome<M extends Method> = Awaited<ReturnType<Embedder[M]>>;
 

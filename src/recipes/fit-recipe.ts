@@ -19,10 +19,8 @@ export async function fitRecipe(
   const whole = completeRecipe({ ...recipe, layer, adapter }, { model: identity, precision });
   if (setting.directions === null) return whole;
   await using view = await model.withRecipe(whole);
-  const rows = await view.embedLayers(spread([...new Set(texts)], maxFittedVectors), [setting.layer], {
-    truncate: true,
-    ...embed,
-  });
+  const some = spread([...new Set(texts)], maxFittedVectors);
+  const rows = await view.embedLayers(some, [setting.layer], { truncate: true, ...embed });
   const vectors = rows.map(([state]) => state!);
   const directions = Math.min(setting.directions, mostDirections(vectors.length));
   return { ...whole, whitening: fitWhitening(vectors, directions) };

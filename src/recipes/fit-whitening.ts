@@ -29,13 +29,11 @@ export function fitWhitening(vectors: readonly Float32Array[], directions: numbe
   const centered = new Matrix(some.map((vector) => Array.from(vector, (value, i) => value - mean[i]!)));
   const { values, vectors: axes } = principalAxes(centered, most + 1);
   const count = values.findLastIndex((value) => value > leastShare * values[0]!); // the last one is the measure of the others
-  if (count <= 0) return { mean: encodeFloats(mean), directions: "", scales: [] };
-  const next = Math.max(values[count]!, 0);
-  const kept = axes.slice(0, count).filter((_, k) => values[k]! > 0);
+  const kept = axes.slice(0, Math.max(0, count));
   return {
     mean: encodeFloats(mean),
     directions: encodeFloats(kept.flat()),
-    scales: kept.map((_, k) => Math.sqrt(next / values[k]!)),
+    scales: kept.map((_, k) => Math.sqrt(values[count]! / values[k]!)),
   };
 }
 
