@@ -11,7 +11,6 @@ interface SetUp {
   readonly workers: number;
   readonly recipe: RecipeOptions;
   readonly sentences: readonly string[];
-  /** Most tokens of one run. */
 }
 
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();

@@ -6,6 +6,7 @@ import { defaultBatchTokens, runBatches, uniqueIndex } from "../text/batch.ts";
 import { completeRecipe } from "../text/complete-recipe.ts";
 import { type Recipe, type RecipeOptions, recipeId } from "../text/recipe.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
+import { checkCount } from "./check-count.ts";
 import type {
   EmbeddingModel,
   EmbedOptions,
@@ -227,9 +228,4 @@ export class Embedder implements EmbeddingModel {
       );
     }
   }
-}
-
-function checkCount(name: string, count: number | undefined): void {
-  if (count === undefined || (Number.isInteger(count) && count > 0)) return;
-  throw new InputError("bad-option", `${name} is ${count}; it must be a whole number over 0.`);
 }

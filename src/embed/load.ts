@@ -17,6 +17,7 @@ import { type Precision, precisions, type Recipe, type RecipeOptions } from "../
 import { loadTokenizer, type Tokenizer, tokenizerFromGguf } from "../text/tokenizer.ts";
 import { adapterFolder, readAdapterRecipe } from "./adapter-recipe.ts";
 import { measureActivations } from "./calibration.ts";
+import { checkCount } from "./check-count.ts";
 import { chooseWorkers, weightBytes } from "./choose-workers.ts";
 import { Embedder } from "./embedder.ts";
 import type { EmbeddingModel } from "./embedding-model.ts";
@@ -112,11 +113,8 @@ export async function loadEmbedder(model?: string, options: LoadOptions = {}): P
 }
 
 function checkThreads(threads: number | undefined): void {
-  if (threads === undefined) return;
-  if (!(Number.isInteger(threads) && threads > 0)) {
-    throw new InputError("bad-option", `threads is ${threads}; it must be a whole number over 0.`);
-  }
-  if (threads > mostThreads) {
+  checkCount("threads", threads);
+  if (threads !== undefined && threads > mostThreads) {
     throw new InputError("bad-option", `threads is ${threads}; this machine takes ${mostThreads} at most.`);
   }
 }

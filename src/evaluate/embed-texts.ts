@@ -50,15 +50,17 @@ export async function embedTexts(
   const missing = distinct.filter((text) => !vectors.has(text));
   const totals = { totalTexts: missing.length, totalCharacters: charactersOf(missing) };
   const startedAt = performance.now();
-  let width = [...vectors.values()][0]?.length;
+  let width = vectors.values().next().value?.length;
   let [truncatedTexts, doneTexts, doneCharacters] = [0, 0, 0];
   onProgress?.({ doneTexts, doneCharacters, ...totals });
   for (const chunk of chunksByLength(missing)) {
     signal?.throwIfAborted();
     const embedded = await embedChunk(source, chunk, signal);
-    width ??= [...embedded.values()][0]!.embedding.length;
-    for (const [text, { embedding }] of embedded) checkVector(embedding, width, source, text);
-    for (const [text, { embedding }] of embedded) vectors.set(text, embedding);
+    for (const [text, { embedding }] of embedded) {
+      width ??= embedding.length;
+      checkVector(embedding, width, source, text);
+      vectors.set(text, embedding);
+    }
     const whole = [...embedded].filter(([, { isTruncated }]) => !isTruncated);
     await cache?.append(new Map(whole.map(([text, { embedding }]) => [text, embedding])));
     truncatedTexts += chunk.length - whole.length;

@@ -24,10 +24,10 @@ export async function openOutputFile(file: string, option = "--output"): Promise
   const part = isSpecial
     ? target
     : join(dirname(target), `.${basename(target)}.${process.pid}.${randomBytes(4).toString("hex")}.part`);
-  const handle = await open(part, isSpecial ? "w" : "wx").catch((cause: unknown) => {
+  // as private as what it takes the place of, from the first byte on
+  const handle = await open(part, isSpecial ? "w" : "wx", existing?.mode).catch((cause: unknown) => {
     throw outputError(named, cause);
   });
-  if (existing?.isFile()) await handle.chmod(existing.mode).catch(() => {}); // as private as what it takes the place of
   const output = new OutputFile(named, handle, part, isSpecial ? undefined : target);
   const isStream = existing?.isFIFO() || existing?.isSocket() || isatty(handle.fd);
   return isStream ? withoutPatch(output) : output;

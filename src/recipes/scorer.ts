@@ -13,10 +13,9 @@ export interface Setting {
   readonly directions: number | null;
 }
 
-/** Scores of some settings, and what the run of the model cost. */
-export interface Measurement {
+/** Scores of some settings, and the texts that were run for them. */
+interface Measurement {
   readonly scores: readonly number[];
-  readonly seconds: number;
   readonly texts: number;
 }
 
@@ -59,14 +58,12 @@ export class Scorer {
   /** Score of a whole recipe on all items, its whitening included as it is. */
   async scoreFitted(recipe: Recipe): Promise<number> {
     const [score] = await this.#remembered(digest([this.#fingerprint, "fitted", recipe]), async () => {
-      const startedAt = performance.now();
       const { order } = this.#labelled;
       const texts = textsOf(this.#labelled, order);
       await using view = await this.#model.withRecipe(recipe);
       const rows = await view.embed(texts, this.#embed);
       const vectors = new Map(texts.map((text, i) => [text, rows[i]!]));
-      const scores = [this.#labelled.score(order, (text) => vectors.get(text)!)];
-      return { scores, texts: texts.length, seconds: (performance.now() - startedAt) / 1000 };
+      return { scores: [this.#labelled.score(order, (text) => vectors.get(text)!)], texts: texts.length };
     });
     return score!;
   }
@@ -74,7 +71,9 @@ export class Scorer {
   async #remembered(key: string, measure: () => Promise<Measurement>): Promise<readonly number[]> {
     let entry = this.#journal.find(key);
     if (!entry) {
-      entry = { key, ...(await measure()) };
+      const startedAt = performance.now();
+      const measurement = await measure();
+      entry = { key, ...measurement, seconds: (performance.now() - startedAt) / 1000 };
       await this.#journal.add(entry);
     }
     this.seconds += entry.seconds;
@@ -88,7 +87,6 @@ export class Scorer {
   }
 
   async #measure(recipe: RecipeOptions, settings: readonly Setting[], items: number): Promise<Measurement> {
-    const startedAt = performance.now();
     const indexes = this.#labelled.order.slice(0, items);
     const layers = [...new Set(settings.map(({ layer }) => layer))].sort((a, b) => a - b);
     const { states, texts } = await this.#read(recipe, layers, textsOf(this.#labelled, indexes));
@@ -96,7 +94,7 @@ export class Scorer {
       const vectors = whitened(states, layers.indexOf(layer), textsOf(this.#labelled, indexes), directions);
       return this.#labelled.score(indexes, (text) => vectors.get(text)!);
     });
-    return { scores, texts, seconds: (performance.now() - startedAt) / 1000 };
+    return { scores, texts };
   }
 
   async #read(

@@ -1,7 +1,7 @@
 import { InternalError } from "../../errors.ts";
-import { float32Constant, type Graph, int64Constant, type Value } from "../graph.ts";
+import { type Graph, int64Constant, type Value } from "../graph.ts";
 import { type Dim, evaluateDim, normalizeAxis, product, type Shape, withDim } from "../shape.ts";
-import { add, mul, sub } from "./elementwise.ts";
+import { add, mul, scalar, sub } from "./elementwise.ts";
 import { defineOp, type Op, type OpRule, required, sameAsFirst, single } from "./op.ts";
 
 const gatherShape: OpRule["infer"] = (inputs) => {
@@ -41,7 +41,7 @@ export const constantRows = (data: Value, indices: Value): Value =>
 function sumOfTaken(data: Value, indices: Value, taken: Value): Value {
   const [rows, width] = [data.shape[0]!, product(data.shape.slice(1))];
   const count = product(indices.shape);
-  const zeros = expandTo(float32Constant(data.graph, [0], []), shapeOf(data), data.shape);
+  const zeros = expandTo(scalar(data, 0), shapeOf(data), data.shape);
   const sum = addRows(reshape(zeros, [rows, width]), reshape(indices, [count]), reshape(taken, [count, width]));
   return reshapeLike(sum, data);
 }
