@@ -32,8 +32,8 @@ async function graphOf(precision: Precision, layer: number) {
 }
 
 test.each<[Precision, number]>([
-  ["float32", 69],
-  ["int8", 116],
+  ["float32", 73],
+  ["int8", 120],
 ])("a layer of the graph in %s is at most %i nodes", async (precision, most) => {
   const [two, three] = [await graphOf(precision, 2), await graphOf(precision, 3)];
   expect(three.nodes.length - two.nodes.length).toBeLessThanOrEqual(most);

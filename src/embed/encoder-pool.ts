@@ -4,7 +4,6 @@ import type { Architecture } from "../models/architecture.ts";
 import { buildInferenceGraph, type InferenceGraph } from "../models/build.ts";
 import type { DecoderConfig } from "../models/config.ts";
 import type { Checkpoint } from "../models/weights.ts";
-import { fusesNorms } from "../runtime/device.ts";
 import { Encoder } from "../runtime/encoder.ts";
 import type { SessionOptions } from "../runtime/session.ts";
 import type { Recipe } from "../text/recipe.ts";
@@ -43,12 +42,11 @@ export class EncoderPool {
   }
 
   graph({ layer, pooling = "lastToken", tokenPrepending, alsoRead = [], adapter }: Reading): InferenceGraph {
-    const { architecture, config, checkpoint, session } = this.parts;
+    const { architecture, config, checkpoint } = this.parts;
     const options = {
       alsoRead,
       poolsTokens: pooling !== "lastToken",
       moveTokens: tokenPrepending,
-      fusesNorms: fusesNorms[session.device ?? "cpu"],
     };
     const lora = this.#adapter(adapter)?.lora;
     return buildInferenceGraph(architecture, config, checkpoint, layer, { ...options, ...(lora ? { lora } : {}) });

@@ -25,7 +25,7 @@ interface Case {
   readonly domain?: (x: number) => number;
 }
 
-const { add, sub, mul, div, neg, abs, sqrt, exp, cos, sin, where, lessOrEqual, cast } = elementwise;
+const { add, sub, mul, div, neg, abs, sqrt, log, exp, cos, sin, where, lessOrEqual, cast } = elementwise;
 const awayFromZero = (x: number): number => x + Math.sign(x) * 0.3;
 const positive = (x: number): number => Math.abs(x) + 0.5;
 const ids = (x: Value, ...values: number[]): Value => int64Constant(x.graph, values);
@@ -56,6 +56,7 @@ const cases: readonly Case[] = [
   { type: "Neg", shapes: [[3]], apply: neg },
   { type: "Abs", shapes: [[5]], apply: abs, domain: awayFromZero },
   { type: "Sqrt", shapes: [[5]], apply: sqrt, domain: positive },
+  { type: "Log", shapes: [[5]], apply: log, domain: positive },
   { type: "Exp", shapes: [[5]], apply: exp },
   { type: "Cos", shapes: [[5]], apply: cos },
   { type: "Sin", shapes: [[5]], apply: sin },

@@ -1,9 +1,10 @@
-import { fixed, float32Constant, type Value } from "../graph/graph.ts";
-import { add, mul, scalar } from "../graph/ops/elementwise.ts";
+import { fixed, type Value } from "../graph/graph.ts";
+import { sigmoid } from "../graph/ops/activation.ts";
+import { add, mul, scalar, sub } from "../graph/ops/elementwise.ts";
 import { softmax } from "../graph/ops/fused.ts";
 import { matmul } from "../graph/ops/matmul.ts";
 import { reduceLogSumExp } from "../graph/ops/reduce.ts";
-import { concat, reshape, sizes, slice, transposeLast, unsqueeze } from "../graph/ops/shape-ops.ts";
+import { reshape, transposeLast, unsqueeze } from "../graph/ops/shape-ops.ts";
 import type { DecoderConfig } from "./config.ts";
 import { linear } from "./linear.ts";
 import { rmsNorm } from "./norm.ts";
@@ -75,21 +76,20 @@ function scaledScores(q: Value, key: Value, headDim: number): Value {
 
 /**
  * What the queries find in the past, joined to what they found in their own sequences. The past is the same for all, so its
- * scores and values are one product for the whole batch, without copies or padding. Nor are its scores copied, which are
- * many after a long one: the sequence's own tokens are to the past one more token, the sink, whose score is the
- * logarithm of the sum of their exponents and whose value is nothing. Its share of the softmax is theirs.
+ * scores and values are one product for the whole batch, without copies or padding. Each of the two has a softmax of its
+ * own; their shares in one softmax over both are as the sums of their exponents (FlashAttention's way to join parts, arXiv
+ * 2205.14135, section 3.1), so that of the scores, which are many after a long past, none is copied. A past of no tokens has
+ * a sum of 0 and no share.
  * @param own     attention within the sequences, [queries, numHeads · headDim]
  * @param scores  its scores with the mask, [numKeyValueHeads, batch, group · queryLength, length]
  */
 function withPast(own: Value, query: Value, scores: Value, past: KeyValues, grid: HeadGrid): Value {
   const headDim = fixed(past.key.shape[2], "headDim");
-  const ownExponents = grid.toLists(grid.fromGrid(unsqueeze(reduceLogSumExp(scores, -1), 3))); // [numKeyValueHeads, queries · group, 1]
-  const sinkScores = mul(ownExponents, scalar(own, headDim ** 0.5)); // which scaledScores takes away
-  const pastScores = scaledScores(concat([grid.toLists(query), sinkScores], 2), keysWithSink(past.key), headDim);
-  const probabilities = softmax(pastScores); // [numKeyValueHeads, queries · group, past + 1]
-  const fromPast = grid.fromLists(matmul(probabilities, concat([past.value, nothing(past.value)], 1)));
-  const ownShare = slice(probabilities, 2, sizes(past.key, 1, 2), Number.MAX_SAFE_INTEGER, 1);
-  return add(scaleHeads(own, grid.fromLists(ownShare)), fromPast);
+  const pastScores = scaledScores(grid.toLists(query), past.key, headDim); // [numKeyValueHeads, queries · group, past]
+  const fromPast = grid.fromLists(matmul(softmax(pastScores), past.value)); // [queries, numHeads · headDim]
+  const ownSum = grid.fromGrid(unsqueeze(reduceLogSumExp(scores, -1), 3)); // [queries, numHeads], its logarithm
+  const pastSum = grid.fromLists(unsqueeze(reduceLogSumExp(pastScores, -1), 2));
+  return add(fromPast, scaleHeads(sub(own, fromPast), sigmoid(sub(ownSum, pastSum))));
 }
 
 /** Rows [rows, heads · headDim], each head times its factor, [rows, heads]. */
@@ -97,20 +97,4 @@ function scaleHeads(x: Value, factors: Value): Value {
   const [rows, heads] = [x.shape[0]!, fixed(factors.shape[1], "numHeads")];
   const byHead = reshape(x, [rows, heads, fixed(x.shape[1], "a row's width") / heads]);
   return reshape(mul(byHead, unsqueeze(factors, 2)), x.shape);
-}
-
-/** Keys [heads, past, headDim] and one more, each with one more channel: 0, and for the sink 1. */
-function keysWithSink(keys: Value): Value {
-  const [heads, , headDim] = keys.shape as readonly number[];
-  const sink = Float32Array.from({ length: heads! * (headDim! + 1) }, (_, i) =>
-    (i + 1) % (headDim! + 1) === 0 ? 1 : 0,
-  );
-  const channel = mul(slice(keys, 2, 0, 1, 1), scalar(keys, 0)); // [heads, past, 1]
-  return concat([concat([keys, channel], 2), float32Constant(keys.graph, sink, [heads!, 1, headDim! + 1])], 1);
-}
-
-/** A value of zeros, [heads, 1, headDim]. */
-function nothing({ graph, shape: [heads, , headDim] }: Value): Value {
-  const size = fixed(heads, "numKeyValueHeads") * fixed(headDim, "headDim");
-  return float32Constant(graph, new Float32Array(size), [heads as number, 1, headDim as number]);
 }

@@ -3,9 +3,9 @@ import { Graph, type Value } from "../graph/graph.ts";
 import { matmul } from "../graph/ops/matmul.ts";
 import { gather, range, reshape, sizes } from "../graph/ops/shape-ops.ts";
 import { computeInFloat16 } from "../graph/rewrite/float16.ts";
+import { logSumFromShares } from "../graph/rewrite/log-sum.ts";
 import { nameOutputs } from "../graph/rewrite/name-outputs.ts";
 import { prune } from "../graph/rewrite/prune.ts";
-import { fuseSkipNorm } from "../graph/rewrite/skip-norm.ts";
 import type { TokenPrepending } from "../text/recipe.ts";
 import type { Architecture } from "./architecture.ts";
 import type { AttentionContext, KeyValues } from "./attention.ts";
@@ -55,8 +55,6 @@ export interface GraphOptions {
   readonly poolsTokens?: boolean;
   /** Before these layers every token's state is replaced by that of its source_token, int64 [tokens]. */
   readonly moveTokens?: TokenPrepending | undefined;
-  /** Whether a norm and the sum it reads may be one operator of com.microsoft; true by default. */
-  readonly fusesNorms?: boolean;
 }
 
 /**
@@ -81,7 +79,7 @@ export function buildInferenceGraph(
   config: DecoderConfig,
   checkpoint: Checkpoint,
   layer: number | "last" = "last",
-  { observer, lora, alsoRead = [], poolsTokens = false, moveTokens, fusesNorms = true }: GraphOptions = {},
+  { observer, lora, alsoRead = [], poolsTokens = false, moveTokens }: GraphOptions = {},
 ): InferenceGraph {
   const depth = readDepth(layer, config);
   const graph = new Graph();
@@ -105,7 +103,7 @@ export function buildInferenceGraph(
   if (depth === config.numLayers) hidden = architecture.finalNorm(weights, hidden, config);
   graph.output(pool ? matmul(pool, hidden) : hidden, graphNames.embedding);
   if (checkpoint.activations === "float16") computeInFloat16(graph);
-  else if (fusesNorms) fuseSkipNorm(graph);
+  else logSumFromShares(graph);
   nameOutputs(graph);
   prune(graph);
   const { numKeyValueHeads, headDim } = config;

@@ -4,7 +4,6 @@ import { readStsSet } from "../evaluate/read-sts.ts";
 import { type StsSet, scoreSts } from "../evaluate/sts.ts";
 import { buildInferenceGraph } from "../models/build.ts";
 import { LoraInputs } from "../models/lora.ts";
-import { fusesNorms } from "../runtime/device.ts";
 import { Encoder } from "../runtime/encoder.ts";
 import type { SessionOptions } from "../runtime/session.ts";
 import { runBatches } from "../text/batch.ts";
@@ -39,7 +38,6 @@ export class DevScore {
     const { architecture, config, checkpoint, layer, rank, alpha, targets } = model;
     const graph = buildInferenceGraph(architecture, config, checkpoint, layer, {
       lora: (inner) => new LoraInputs(inner, { rank, scale: alpha / rank, targets }).pair,
-      fusesNorms: fusesNorms[options.device ?? "cpu"],
     });
     const set = await readStsSet("stsb-dev", dirname(packagedDev));
     return new DevScore(await Encoder.create(graph, options), set, prompts, maxBatchTokens);

@@ -98,6 +98,13 @@ const sqrtOp = defineOp(
 /** √x. ONNX Sqrt-13. */
 export const sqrt = (x: Value): Value => single(sqrtOp([x]));
 
+const logOp = defineOp(
+  "Log",
+  unary((x, dy) => div(dy, x)),
+);
+/** ln x. ONNX Log-13. */
+export const log = (x: Value): Value => single(logOp([x]));
+
 const expOp = defineOp(
   "Exp",
   unary((_x, dy, y) => mul(dy, y)),

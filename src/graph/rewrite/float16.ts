@@ -4,7 +4,12 @@ import { cast, isFloat } from "../ops/elementwise.ts";
 import { scaleEarly } from "./scale-early.ts";
 
 /** Operators whose sums of squares or of exponentials pass float16's 65504, or need more than its 11 bits. */
-const keptInFloat32: ReadonlySet<string> = new Set(["Softmax", "LayerNormalization", "RMSNormalization"]);
+const keptInFloat32: ReadonlySet<string> = new Set([
+  "Softmax",
+  "ReduceLogSumExp",
+  "LayerNormalization",
+  "RMSNormalization",
+]);
 
 /**
  * Turns a float32 graph into one that computes in float16, in place: whatever a weight or the past flows into, but for
