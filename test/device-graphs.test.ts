@@ -5,7 +5,6 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { EncoderPool } from "../src/embed/encoder-pool.ts";
 import { openCheckpoint } from "../src/models/checkpoint.ts";
 import { findArchitecture } from "../src/models/registry.ts";
-import { type Device, devices } from "../src/runtime/device.ts";
 
 let cacheFolder: string;
 beforeAll(async () => {
@@ -13,14 +12,14 @@ beforeAll(async () => {
 });
 afterAll(() => rm(cacheFolder, { recursive: true }));
 
-async function graphFor(name: string, precision: "float32" | "float16", device: Device) {
+async function graphFor(name: string, precision: "float32" | "float16") {
   const folder = resolve(import.meta.dirname, "fixtures/golden", name);
   const weights = { kind: "safetensors", file: resolve(folder, "model.safetensors") } as const;
   const files = { name, source: "path", weights, identity: name, config: resolve(folder, "config.json") } as const;
   const { checkpoint, config: json } = await openCheckpoint(files, { precision, cacheFolder });
   const architecture = findArchitecture(json, folder);
   const config = architecture.readConfig(json, folder);
-  return new EncoderPool({ architecture, config, checkpoint, session: { device } }).graph({ layer: "last" });
+  return new EncoderPool({ architecture, config, checkpoint, session: {} }).graph({ layer: "last" });
 }
 
 /** Operators that the standard does not have. */
@@ -29,11 +28,9 @@ const ownOperators = ({ graph }: Awaited<ReturnType<typeof graphFor>>): string[]
 ];
 
 test.each(["llama", "opt"])(
-  "the float graphs of %s have operators of the standard alone, on every device",
+  "the float graphs of %s have operators of the standard alone: any device can run them",
   async (name) => {
-    for (const device of devices) {
-      expect(ownOperators(await graphFor(name, "float32", device))).toEqual([]);
-      expect(ownOperators(await graphFor(name, "float16", device))).toEqual([]);
-    }
+    expect(ownOperators(await graphFor(name, "float32"))).toEqual([]);
+    expect(ownOperators(await graphFor(name, "float16"))).toEqual([]);
   },
 );

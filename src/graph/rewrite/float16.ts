@@ -13,7 +13,7 @@ const keptInFloat32: ReadonlySet<string> = new Set([
 
 /**
  * Turns a float32 graph into one that computes in float16, in place: whatever a weight or the past flows into, but for
- * norms and softmax. What follows from positions alone, masks and rotary angles, is computed in float32 and rounded where
+ * norms, softmax and its sum. What follows from positions alone, masks and rotary angles, is computed in float32 and rounded where
  * it meets an activation: angles grow with the position. Inputs and outputs of the graph stay float32.
  */
 export function computeInFloat16(graph: Graph): void {
