@@ -1,9 +1,9 @@
 import { InternalError } from "../../errors.ts";
-import { float32Constant, type Value } from "../graph.ts";
+import { fixed, float32Constant, type Value } from "../graph.ts";
 import { add, max, mul, neg } from "./elementwise.ts";
 import { defineOp, required, single } from "./op.ts";
 import { reduceMax, reduceMin } from "./reduce.ts";
-import { expandTo, reshape, sizes } from "./shape-ops.ts";
+import { expandTo, sizes } from "./shape-ops.ts";
 
 /** Rows of numbers as unsigned bytes: x = scale · (q − 128). */
 export interface QuantizedRows {
@@ -22,17 +22,20 @@ const quantizeOp = defineOp("QuantizeLinear", {
 export const byteZero = 128;
 
 /**
- * A scale for each row, max |x| / 127, and the row in units of it. ONNX QuantizeLinear-23.
+ * A scale for each row, max |x| / 127, and the row in units of it. A row is one block of the operator's, whose threads then
+ * share the rows; with a scale for each index of an axis they share the numbers of one row after the other, and two threads
+ * take longer than one. ONNX QuantizeLinear-23.
  * @param x  float32 [rows, columns]
  */
 export function quantizeByRow(x: Value): QuantizedRows {
   const [rows] = x.shape;
-  const largest = max(reduceMax(x, 1), neg(reduceMin(x, 1))); // [rows]; |x| itself would be written and read again
+  const [highest, lowest] = [reduceMax(x, 1, { keepDims: true }), reduceMin(x, 1, { keepDims: true })];
+  const largest = max(highest, neg(lowest)); // [rows, 1]; |x| itself would be written and read again
   const smallest = float32Constant(x.graph, [1e-30], []); // a row of zeros divides by it
   const scales = add(mul(largest, float32Constant(x.graph, [1 / 127], [])), smallest);
-  const zero = x.graph.constant("uint8", [1], Uint8Array.of(byteZero));
-  const zeros = expandTo(zero, sizes(scales, 0, 1), [rows!]);
-  return { quants: single(quantizeOp([x, scales, zeros], { axis: 0 })), scales: reshape(scales, [rows!, 1]) };
+  const zeros = expandTo(x.graph.constant("uint8", [1, 1], Uint8Array.of(byteZero)), sizes(scales, 0, 2), [rows!, 1]);
+  const attributes = { axis: 1, block_size: fixed(x.shape[1], "a row's width") };
+  return { quants: single(quantizeOp([x, scales, zeros], attributes)), scales };
 }
 
 const matmulIntegerToFloatOp = defineOp("MatMulIntegerToFloat", {

@@ -47,17 +47,17 @@ export function reduceLogSumExp(x: Value, axis: number): Value {
 }
 
 /** max x along `axis`, which disappears. ONNX ReduceMax-20. */
-export function reduceMax(x: Value, axis: number): Value {
+export function reduceMax(x: Value, axis: number, { keepDims = false }: ReduceOptions = {}): Value {
   const at = normalizeAxis(axis, x.shape.length);
-  const rule = defineOp("ReduceMax", { infer: reduced(at, false), gradient: null });
-  return single(rule([x, int64Constant(x.graph, [at])], { keepdims: 0 }));
+  const rule = defineOp("ReduceMax", { infer: reduced(at, keepDims), gradient: null });
+  return single(rule([x, int64Constant(x.graph, [at])], { keepdims: keepDims ? 1 : 0 }));
 }
 
 /** min x along `axis`, which disappears. ONNX ReduceMin-20. */
-export function reduceMin(x: Value, axis: number): Value {
+export function reduceMin(x: Value, axis: number, { keepDims = false }: ReduceOptions = {}): Value {
   const at = normalizeAxis(axis, x.shape.length);
-  const rule = defineOp("ReduceMin", { infer: reduced(at, false), gradient: null });
-  return single(rule([x, int64Constant(x.graph, [at])], { keepdims: 0 }));
+  const rule = defineOp("ReduceMin", { infer: reduced(at, keepDims), gradient: null });
+  return single(rule([x, int64Constant(x.graph, [at])], { keepdims: keepDims ? 1 : 0 }));
 }
 
 /** Undoes a broadcast: sums `grad` over the dimensions that `shape` lacks or has with size 1. */
