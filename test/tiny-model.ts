@@ -14,11 +14,13 @@ export interface TinyModelOptions {
   readonly tokenizer?: string;
   /** All weights are multiplied by it. */
   readonly factor?: number;
+  /** Of the numbers in the file, F32 by default. */
+  readonly type?: "F32" | "F16";
 }
 
 /** A whole small model with random weights in `folder`. */
 export async function writeTinyModel(folder: string, options: TinyModelOptions = {}): Promise<void> {
-  const { architecture = "llama", tokenizer = "llama", factor = 1 } = options;
+  const { architecture = "llama", tokenizer = "llama", factor = 1, type = "F32" } = options;
   const golden = join(fixtures, "golden", architecture);
   const config = JSON.parse(readFileSync(join(golden, "config.json"), "utf8"));
   writeFileSync(join(folder, "config.json"), JSON.stringify({ ...config, vocab_size: vocabSize }));
@@ -33,7 +35,7 @@ export async function writeTinyModel(folder: string, options: TinyModelOptions =
       tensors.push({ name, shape: [vocabSize, width], values: rows });
     }
   }
-  writeFileSync(join(folder, "model.safetensors"), writeSafetensors(tensors, "F32"));
+  writeFileSync(join(folder, "model.safetensors"), writeSafetensors(tensors, type));
 }
 
 const things = ["dog", "cat", "man", "woman", "child", "bird", "horse", "girl"];

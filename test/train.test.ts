@@ -5,12 +5,16 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { LoadProgress } from "../src/embed/load.ts";
 import { readFloats } from "../src/files/float-tensors.ts";
+import { preparedRoot } from "../src/files/prepared.ts";
 import { readSafetensors } from "../src/files/safetensors.ts";
 import { readAdapter } from "../src/models/adapter-file.ts";
+import type { DenseTensor } from "../src/models/weights.ts";
 import { type TrainOptions, trainDefaults } from "../src/train/options.ts";
 import { train } from "../src/train/trainer.ts";
 import { type LogEntry, readLog } from "../src/train/training-log.ts";
+import { openTrainingModel } from "../src/train/training-model.ts";
 import { writeTinyModel, writeTriples } from "./tiny-model.ts";
 
 let folder: string;
@@ -70,6 +74,27 @@ describe("a run", () => {
     await train(options(precision, { precision, epochs: 2 }));
     const log = losses(await logOf(precision));
     expect(mean(log.slice(-3))).toBeLessThan(mean(log.slice(0, 3)) - 0.2);
+  });
+
+  test("widens 16-bit weights once, into the cache, for all of its sessions", async () => {
+    const half = join(folder, "half");
+    await mkdir(half);
+    await writeTinyModel(half, { type: "F16" });
+    const steps: string[] = [];
+    const onProgress = ({ action = "fetching", file }: LoadProgress) => void steps.push(`${action} ${file}`);
+    const changes = { model: half, epochs: 1, cacheDir: half };
+    await train(options("half-stored", { ...changes, precision: "stored" }), { onProgress });
+    expect(new Set(steps)).toEqual(new Set(["preparing float32 weights"]));
+    const made = await openTrainingModel(options("half-float32", { ...changes, precision: "float32" }));
+    const [tensors, read] = [made.adapted.checkpoint.tensors, await readSafetensors(join(half, "model.safetensors"))];
+    for (const [name, tensor] of tensors) {
+      const isTable = name === "embed_tokens.weight";
+      expect(tensor).toMatchObject({ kind: "dense", type: isTable ? "float16" : "float32" });
+      expect((tensor as DenseTensor).file.startsWith(preparedRoot(half))).toBe(true);
+    }
+    const matrix = tensors.get("layers.1.mlp.up_proj.weight") as DenseTensor;
+    const widened = await readFloats({ ...matrix, name: "", type: "F32" });
+    expect(widened).toEqual(await readFloats(read.get("layers.1.mlp.up_proj.weight")!));
   });
 
   test("trains on texts alone, as SimCSE does: dropout makes two views of each", async () => {

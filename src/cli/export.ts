@@ -3,6 +3,7 @@ import type { ExportFormat } from "../export/formats.ts";
 import type { CliContext } from "./context.ts";
 import { UsageError } from "./exit-codes.ts";
 import { defaultModel } from "./flags.ts";
+import { downloadProgress } from "./progress.ts";
 import { writeTo } from "./stdout-sink.ts";
 
 export interface ExportFlags {
@@ -21,6 +22,7 @@ export async function runExport(flags: ExportFlags, context: CliContext): Promis
   if (flags.output === undefined)
     throw new UsageError("--output is missing: a folder for the model, or for gguf a file.");
   const { model = defaultModel, adapter, output, format, dtype, layer, template, offline } = flags;
+  const downloads = downloadProgress(context, false);
   await exportModel({
     model,
     output,
@@ -28,8 +30,9 @@ export async function runExport(flags: ExportFlags, context: CliContext): Promis
     dtype,
     recipe: { ...(layer === undefined ? {} : { layer }), ...(template === undefined ? {} : { template }) },
     signal: context.signal,
+    onProgress: downloads.onProgress,
     adapter,
     offline,
-  });
+  }).finally(() => downloads.stop());
   await writeTo(context.stdout, `${output}\n`);
 }

@@ -4,6 +4,7 @@ import { train } from "../train/trainer.ts";
 import type { CliContext } from "./context.ts";
 import { UsageError } from "./exit-codes.ts";
 import { modelNameOf, readRecipeFlag, readShown } from "./load-model.ts";
+import { downloadProgress } from "./progress.ts";
 import { writeTo } from "./stdout-sink.ts";
 import { readTrainConfig } from "./train-config.ts";
 import type { TrainFlags } from "./train-flags.ts";
@@ -14,13 +15,18 @@ export async function runTrain(given: TrainFlags, context: CliContext): Promise<
   const flags = given.config === undefined ? given : { ...(await readTrainConfig(given.config)), ...given };
   const options = await trainOptions(flags);
   const progress = new TrainProgress(context, flags.quiet === true);
+  const downloads = downloadProgress(context, flags.quiet === true);
   const { best, steps } = await train(options, {
     signal: context.signal,
+    onProgress: downloads.onProgress,
     onWarning: (message) => progress.warning(message),
-    onStart: ({ microBatchTokens }) => flags.memory !== undefined && progress.start(flags.memory, microBatchTokens),
+    onStart({ microBatchTokens }) {
+      downloads.stop();
+      if (flags.memory !== undefined) progress.start(flags.memory, microBatchTokens);
+    },
     onStep: (report) => progress.step(report),
     onEvaluation: (report) => progress.evaluation(report),
-  });
+  }).finally(() => downloads.stop());
   progress.clear();
   const result = { output: options.output, steps, bestStep: best.step, devSpearman: best.score };
   await writeTo(context.stdout, `${JSON.stringify(result)}\n`);

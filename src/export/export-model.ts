@@ -1,7 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { adapterFolder, readAdapterRecipe } from "../embed/adapter-recipe.ts";
-import { openTokenizer } from "../embed/load.ts";
+import { type LoadOptions, openTokenizer } from "../embed/load.ts";
 import { InputError } from "../errors.ts";
 import { writeAtomically } from "../files/atomic.ts";
 import { cacheFolder } from "../files/cache-folder.ts";
@@ -43,6 +43,7 @@ export interface ExportOptions {
   readonly offline?: boolean | undefined;
   readonly cacheDir?: string | undefined;
   readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: LoadOptions["onProgress"];
 }
 
 /**
@@ -71,13 +72,18 @@ interface ExportSource {
 }
 
 async function openSource(options: ExportOptions): Promise<ExportSource> {
-  const { cacheDir, signal, offline } = options;
-  const files = await resolveModel(options.model, { offline, cacheDir, signal });
+  const { cacheDir, signal, offline, onProgress } = options;
+  const files = await resolveModel(options.model, { offline, cacheDir, signal, onProgress });
   const folder = adapterFolder(files, options.adapter);
   const adapter = folder === null ? null : await readAdapter(folder);
   const own = folder === null ? {} : await readAdapterRecipe(folder);
   const recipe = completeRecipe({ ...own, ...options.recipe }, { model: files.identity, precision: "float32" });
-  const opened = await openCheckpoint(files, { precision: "float32", cacheFolder: cacheFolder(cacheDir), signal });
+  const opened = await openCheckpoint(files, {
+    precision: "float32",
+    cacheFolder: cacheFolder(cacheDir),
+    onProgress,
+    signal,
+  });
   const architecture = findArchitecture(opened.config, opened.configSource);
   const config = architecture.readConfig(opened.config, opened.configSource);
   const depth = readDepth(recipe.layer, config);

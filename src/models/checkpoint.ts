@@ -45,11 +45,12 @@ export interface OpenedCheckpoint {
 }
 
 /** Reads what a model's files say about themselves; weights stay on disk. */
-export async function openCheckpoint(files: ModelFiles, options: OpenOptions): Promise<OpenedCheckpoint> {
+export async function openCheckpoint(files: ModelFiles, asked: OpenOptions): Promise<OpenedCheckpoint> {
   const source = await (files.weights.kind === "gguf" ? readGgufModel(files) : readFolder(files));
   const { entries, file, config, configSource, ggufMetadata } = source;
+  const options = isWidened(entries, asked) ? { ...asked, precision: "float32" as const } : asked;
   const added = addedTo(source, options);
-  const tensors = staysInPlace(entries, options.precision)
+  const tensors = staysInPlace(entries, options)
     ? await inPlace(entries)
     : await deriveWeights(entries, {
         cacheFolder: options.cacheFolder,
@@ -105,20 +106,32 @@ async function readGgufModel({ weights: { file } }: ModelFiles): Promise<ModelSo
 
 const isFloat = ({ type }: Pick<TensorEntry, "type">): boolean => type in floatTypes;
 
-function staysInPlace(entries: ReadonlyMap<string, TensorEntry>, precision: Precision): boolean {
+const isTable = (name: string): boolean => /(^|\.)embed_\w+\.weight$/.test(name);
+
+/** Every session widens 16 bits for itself, and training has two or three: they map one file of float32 instead. */
+function isWidened(entries: ReadonlyMap<string, TensorEntry>, { precision, isTrained }: OpenOptions): boolean {
+  if (!isTrained || (precision !== "stored" && precision !== "float32")) return false;
+  return [...entries.values()].every(isFloat) && [...entries].some(([name, entry]) => isHalfMatrix(entry, name));
+}
+
+const isHalfMatrix = ({ type, shape }: TensorEntry, name: string): boolean =>
+  type !== "F32" && shape.length === 2 && !isTable(name);
+
+function staysInPlace(entries: ReadonlyMap<string, TensorEntry>, options: OpenOptions): boolean {
   const all = [...entries.values()];
-  if (precision === "float16")
+  if (options.precision === "float16")
     return all.every(({ type, shape }) => type === "F16" || (isFloat({ type }) && shape.length !== 2));
-  return (precision === "stored" || precision === "float32") && all.every(isFloat);
+  if (options.precision !== "stored" && options.precision !== "float32") return false;
+  return all.every(isFloat) && !isWidened(entries, options);
 }
 
 /** Tables are read row by row, so 4-bit blocks would have to be unpacked; norms and biases are small. */
 function formOf(entry: TensorEntry, name: string, options: OpenOptions): WeightForm {
   const { precision, signedWeights } = options;
-  const isTable = /(^|\.)embed_\w+\.weight$/.test(name);
-  if (precision === "float32" || entry.shape.length !== 2) return "float32";
+  if (entry.shape.length !== 2) return "float32";
+  if (precision === "float32") return isFloat(entry) && isTable(name) ? "raw" : "float32";
   if (precision === "float16") return entry.type === "F16" ? "raw" : "float16";
-  if (isTable) return isFloat(entry) ? "raw" : "byteBlocks";
+  if (isTable(name)) return isFloat(entry) ? "raw" : "byteBlocks";
   if (precision === "stored") return isFloat(entry) ? "raw" : "blocks";
   if (precision === "int4") return isFourBit(entry) ? "int4Blocks" : "int4";
   if (precision !== "int8") return precision;

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { writeAdapterRecipe } from "../embed/adapter-recipe.ts";
+import type { LoadOptions } from "../embed/load.ts";
 import { InputError, ModelError } from "../errors.ts";
 import { pulledFolder } from "../evaluate/data-folder.ts";
 import { readStsSet } from "../evaluate/read-sts.ts";
@@ -52,6 +53,8 @@ export interface EvaluationReport {
 
 export interface TrainObserver {
   readonly signal?: AbortSignal;
+  /** Told how far the model's files and weights are. */
+  readonly onProgress?: LoadOptions["onProgress"];
   readonly onWarning?: (message: string) => void;
   /** Told how a batch will be run, once that is settled. */
   readonly onStart?: (start: { readonly microBatchTokens: number | "batch" }) => void;

@@ -32,10 +32,10 @@ export interface TrainingModel {
 /** Finds the model, fetches it if need be, and reads what training needs of it. */
 export async function openTrainingModel(
   options: TrainOptions,
-  { signal, onWarning }: Pick<LoadOptions, "signal" | "onWarning"> = {},
+  { signal, onProgress, onWarning }: Pick<LoadOptions, "signal" | "onProgress" | "onWarning"> = {},
 ): Promise<TrainingModel> {
   const { model, cacheDir, offline, precision, rank, alpha, dropout, targets, device, threads } = options;
-  const files = await resolveModel(model, { offline, cacheDir: cacheDir ?? undefined, signal });
+  const files = await resolveModel(model, { offline, cacheDir: cacheDir ?? undefined, signal, onProgress });
   const packaged = files.source === "path" ? null : packagedAdapter(model);
   if (packaged) {
     const advice = `Train on ${packaged.base}; the adapter starts anew.`;
@@ -49,6 +49,7 @@ export async function openTrainingModel(
   const opened = await openCheckpoint(files, {
     precision,
     cacheFolder: cacheFolder(cacheDir ?? undefined),
+    onProgress,
     signal,
     isTrained: true,
   });
