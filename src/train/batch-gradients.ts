@@ -4,7 +4,7 @@ import { slice } from "../graph/ops/shape-ops.ts";
 import { prune } from "../graph/rewrite/prune.ts";
 import { prefixIdsName } from "../models/build-training.ts";
 import { layoutFeeds } from "../runtime/encoder.ts";
-import { Session, type SessionOptions, Tensor } from "../runtime/session.ts";
+import { discard, Session, type SessionOptions, Tensor } from "../runtime/session.ts";
 import { planBatches } from "../text/batch.ts";
 import { type TokenSequence, TokenTree } from "../text/token-tree.ts";
 import { dropoutFeeds } from "./dropout.ts";
@@ -107,7 +107,9 @@ export class DirectGradients implements BatchGradients {
     for (const { name } of this.tensors) {
       gradients.view(name).set(outputs[trainingNames.gradient(name)]!.data as Float32Array);
     }
-    return outputs[trainingNames.loss]!.data[0] as number;
+    const loss = outputs[trainingNames.loss]!.data[0] as number;
+    discard(outputs);
+    return loss;
   }
 
   close(): Promise<void> {
@@ -152,7 +154,7 @@ export class CachedGradients implements BatchGradients {
     const graph = buildTrainingGraph(model, "gradients", temperature);
     const forward = buildTrainingGraph(model, "embeddings", temperature);
     const sessions = [
-      await Session.create(forward.graph, options),
+      await Session.create(forward.graph, { ...options, keepsArena: false }),
       await Session.create(lossGraph(temperature), options),
       await Session.create(graph.graph, options),
     ] as const;
@@ -178,6 +180,7 @@ export class CachedGradients implements BatchGradients {
       for (const { name } of this.tensors) {
         addTo(gradients.view(name), outputs[trainingNames.gradient(name)]!.data as Float32Array);
       }
+      discard(outputs);
     }
     return loss;
   }
