@@ -7,10 +7,12 @@ import type { EmbeddingModel } from "../src/embed/embedding-model.ts";
 import { load, openTokenizer } from "../src/embed/load.ts";
 import { resolveModel } from "../src/files/resolve-model.ts";
 import { writeOnnx } from "../src/graph/onnx.ts";
+import { peakBytes } from "../src/graph/peak-memory.ts";
 import { buildInferenceGraph } from "../src/models/build.ts";
 import { type OpenedCheckpoint, openCheckpoint } from "../src/models/checkpoint.ts";
 import { findArchitecture } from "../src/models/registry.ts";
 import type { Precision } from "../src/text/recipe.ts";
+import { buildTrainingGraph } from "../src/train/training-graph.ts";
 import { writeTinyModel } from "./tiny-model.ts";
 
 /** Counts that stay the same from machine to machine: more of them is slower everywhere. A limit is today's count. */
@@ -41,6 +43,21 @@ test.each<[Precision, number]>([
 
 test("the graph itself is small: weights stay in their file", async () => {
   expect(writeOnnx(await graphOf("float32", 2)).length).toBeLessThanOrEqual(20_000);
+});
+
+test("a layer of the training graph holds at most 2,780 bytes of a token", async () => {
+  const files = await resolveModel(folder, { offline: true });
+  const { checkpoint, ...opened } = await openCheckpoint(files, { precision: "float32", cacheFolder: folder });
+  const architecture = findArchitecture(opened.config, opened.configSource);
+  const config = architecture.readConfig(opened.config, opened.configSource);
+  const adapter = { rank: 4, alpha: 16, targets: "all-linear", dropout: 0.05, hasPrefix: true } as const;
+  const tokens = 10_000;
+  const sizes = { tokens, repeats: 0, batch: tokens / 20, length: 20, prefix: 4, pairs: 100, candidates: 400 };
+  const [two, three] = [2, 3].map((layer) => {
+    const { graph } = buildTrainingGraph({ architecture, config, checkpoint, layer, ...adapter }, "loss", 0.05);
+    return peakBytes(graph, sizes) / tokens;
+  });
+  expect(three! - two!).toBeLessThanOrEqual(2780);
 });
 
 test("of a sentence only the tokens after the shared beginning are run, and equal ones once", async () => {

@@ -1,6 +1,6 @@
 import { fixed, type Value } from "../graph/graph.ts";
 import { sigmoid } from "../graph/ops/activation.ts";
-import { add, mul, scalar, sub } from "../graph/ops/elementwise.ts";
+import { addAgain, mul, scalar, sub } from "../graph/ops/elementwise.ts";
 import { softmax } from "../graph/ops/fused.ts";
 import { matmul } from "../graph/ops/matmul.ts";
 import { reduceLogSumExp } from "../graph/ops/reduce.ts";
@@ -57,7 +57,7 @@ export function selfAttention(
   const key = context.keyGrid.toGrid(context.rotateKeys(project("k", x, numKeyValueHeads), numKeyValueHeads));
   const value = context.keyGrid.toGrid(project("v", x, numKeyValueHeads)); // [numKeyValueHeads, batch, length, headDim]
   context.present({ key, value });
-  const scores = add(scaledScores(q, key, headDim), context.mask); // [numKeyValueHeads, batch, group · queryLength, length]
+  const scores = addAgain(scaledScores(q, key, headDim), context.mask); // [numKeyValueHeads, batch, group · queryLength, length]
   const own = context.queryGrid.fromGrid(matmul(softmax(scores), value)); // [queries, numHeads · headDim]
   const attended = context.past ? withPast(own, query, scores, context.past, context.queryGrid) : own;
   return linear(weights.at(output), attended, fixed(x.shape[1], "hiddenSize"));
@@ -89,7 +89,7 @@ function withPast(own: Value, query: Value, scores: Value, past: KeyValues, grid
   const fromPast = grid.fromLists(matmul(softmax(pastScores), past.value)); // [queries, numHeads · headDim]
   const ownSum = grid.fromGrid(unsqueeze(reduceLogSumExp(scores, -1), 3)); // [queries, numHeads], its logarithm
   const pastSum = grid.fromLists(unsqueeze(reduceLogSumExp(pastScores, -1), 2));
-  return add(fromPast, scaleHeads(sub(own, fromPast), sigmoid(sub(ownSum, pastSum))));
+  return addAgain(fromPast, scaleHeads(sub(own, fromPast), sigmoid(sub(ownSum, pastSum))));
 }
 
 /** Rows [rows, heads · headDim], each head times its factor, [rows, heads]. */

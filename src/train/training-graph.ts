@@ -3,6 +3,7 @@ import type { Graph, Value } from "../graph/graph.ts";
 import { slice } from "../graph/ops/shape-ops.ts";
 import { accumulateInGemm } from "../graph/rewrite/accumulate-in-gemm.ts";
 import { prune } from "../graph/rewrite/prune.ts";
+import { resultsWhenReady } from "../graph/rewrite/results-when-ready.ts";
 import type { Architecture } from "../models/architecture.ts";
 import { buildForwardGraph } from "../models/build-training.ts";
 import type { DecoderConfig } from "../models/config.ts";
@@ -74,6 +75,7 @@ export function buildTrainingGraph(model: AdaptedModel, kind: TrainingGraphKind,
   }
   prune(graph);
   accumulateInGemm(graph);
+  resultsWhenReady(graph);
   return { graph, tensors, maskWidths: dropout?.widths ?? [] };
 }
 

@@ -25,17 +25,19 @@ const unary = (rule: (x: Value, dy: Value, y: Value) => Value): OpRule => ({
 /** A number in the graph of `like`. */
 export const scalar = (like: Value, value: number): Value => float32Constant(like.graph, [value], []);
 
-const addOp = defineOp(
-  "Add",
-  binary((_a, _b, dy) => [dy, dy]),
-);
+const sum = binary((_a, _b, dy) => [dy, dy]);
+const addOp = defineOp("Add", sum);
 /** a + b, with ONNX broadcasting like all binary operators here. ONNX Add-14. */
 export const add = (a: Value, b: Value): Value => single(addOp([a, b]));
 
-const subOp = defineOp(
-  "Sub",
-  binary((_a, _b, dy) => [dy, neg(dy)]),
-);
+const addAgainOp = defineOp("Add", { ...sum, isRecomputed: true });
+/** a + b, computed again by the way back, as a sum of what is cheap; a residual sum would compute all layers before it again. */
+export const addAgain = (a: Value, b: Value): Value => single(addAgainOp([a, b]));
+
+const subOp = defineOp("Sub", {
+  ...binary((_a, _b, dy) => [dy, neg(dy)]),
+  isRecomputed: true,
+});
 /** a − b. ONNX Sub-14. */
 export const sub = (a: Value, b: Value): Value => single(subOp([a, b]));
 

@@ -6,6 +6,7 @@ import { reduceSum } from "./reduce.ts";
 const softmaxOp = defineOp("Softmax", {
   infer: sameAsFirst,
   gradient: ({ output: y, outputGrad: dy }) => [mul(y, sub(dy, reduceSum(mul(dy, y), -1, { keepDims: true })))],
+  isRecomputed: true,
 });
 /** softmax(x) along the last dimension;  dx = y ⊙ (dy − Σ dy ⊙ y). ONNX Softmax-13. */
 export const softmax = (x: Value): Value => single(softmaxOp([x], { axis: -1 }));

@@ -27,6 +27,7 @@ export function gatherWith(data: Value, indices: Value, back: (grad: Value) => V
   const rule = defineOp("Gather", {
     infer: gatherShape,
     gradient: ({ outputGrad }) => [back(outputGrad), null],
+    isRecomputed: true,
   });
   return single(rule([data, indices], { axis: 0 }));
 }
