@@ -159,7 +159,7 @@ describe("a run", () => {
       });
       return tokens;
     };
-    const [small, large] = [await chosen("small", 187e6), await chosen("large", 190e6)] as [number, number];
+    const [small, large] = [await chosen("small", 190e6), await chosen("large", 193e6)] as [number, number];
     expect(small).toBeGreaterThan(0);
     expect(large).toBeGreaterThan(small);
     expect(await chosen("ample", 2e9)).toBe("batch");
