@@ -3,7 +3,7 @@ import { createInterface } from "node:readline";
 import { type BatchGradients, CachedGradients, DirectGradients } from "../src/train/batch-gradients.ts";
 import { AdamW, clipByGlobalNorm } from "../src/train/optimizer.ts";
 import { type TrainOptions, trainDefaults } from "../src/train/options.ts";
-import { FlatTensors, initialParameters } from "../src/train/parameters.ts";
+import { initialParameters } from "../src/train/parameters.ts";
 import { openTrainingModel } from "../src/train/training-model.ts";
 
 /** One side of bench/train.ts: a training step, optimizer included, on the same triples for every line. */
@@ -21,35 +21,42 @@ const engine: BatchGradients =
     ? await DirectGradients.create(adapted, options.temperature, session)
     : await CachedGradients.create(adapted, options.temperature, session, setUp.microBatchTokens);
 const parameters = initialParameters(engine.tensors, options.seed);
-const gradients = new FlatTensors(engine.tensors);
 const optimizer = new AdamW(parameters.values.length);
 const column = (i: 0 | 1 | 2) => triples.map((triple) => prompts.encode(triple[i]));
 const answer = (value: unknown): boolean => process.stdout.write(`${JSON.stringify(value)}\n`);
 
 const name = `oneword ${setUp.precision}, ${setUp.microBatchTokens === "batch" ? "one run" : `${setUp.microBatchTokens} tokens a run`}`;
-answer({ name, residentBytes: residentBytes() });
-let peakBytes = 0;
-const watch = (): void => {
-  peakBytes = Math.max(peakBytes, residentBytes());
-};
-setInterval(watch, 100).unref();
+answer({ name, residentBytes: process.memoryUsage().rss - mappedTwice() });
 while (!(await lines.next()).done) {
   const start = performance.now();
   const batch = { prefix: prompts.prefix, anchors: column(0), positives: column(1), hardNegatives: column(2) };
-  const loss = await engine.compute(batch, parameters, gradients);
-  clipByGlobalNorm(gradients.values, options.maxGradNorm);
-  optimizer.update(parameters.values, gradients.values, 1e-9); // the same loss again
+  const { loss, gradients } = await engine.compute(batch, parameters);
+  clipByGlobalNorm(gradients, options.maxGradNorm);
+  optimizer.update(parameters.values, gradients, 1e-9); // the same loss again
   const seconds = (performance.now() - start) / 1000;
-  watch();
-  answer({ seconds, peakBytes, residentBytes: residentBytes(), first: [], loss });
+  const twice = mappedTwice();
+  const peakBytes = process.resourceUsage().maxRSS * 1024 - twice;
+  answer({ seconds, peakBytes, residentBytes: process.memoryUsage().rss - twice, first: [], loss });
 }
 await engine.close();
 
-/** Pages of this process, those that two sessions map from one file counted once where the system tells. */
-function residentBytes(): number {
+/** Bytes that are resident twice over, since two sessions map the same place of one file; 0 where the system does not tell. */
+function mappedTwice(): number {
+  let smaps: string;
   try {
-    return Number(/^Pss:\s+(\d+) kB/m.exec(readFileSync("/proc/self/smaps_rollup", "utf8"))![1]) * 1024;
+    smaps = readFileSync("/proc/self/smaps", "utf8");
   } catch {
-    return process.memoryUsage().rss;
+    return 0;
   }
+  const most = new Map<string, number>();
+  let twice = 0;
+  for (const [, offset, file, kilobytes] of smaps.matchAll(
+    /^\S+ \S+ (\S+) \S+ \S+ +(\/.+)\n(?:[A-Z].*\n)*?Rss: +(\d+) kB/gm,
+  )) {
+    const [place, resident] = [`${file} ${offset}`, Number(kilobytes)];
+    const before = most.get(place) ?? 0;
+    twice += Math.min(before, resident);
+    most.set(place, Math.max(before, resident));
+  }
+  return twice * 1024;
 }

@@ -11,8 +11,8 @@ import { median, Side } from "./side.ts";
 
 /**
  * Triples per second and peak memory of a training step, LoRA of rank 64 on all linear weights, beside PyTorch + PEFT when
- * ONEWORD_PEER_PYTHON names a Python that has them. The sides take turns within each round. Peaks are of resident pages; ours are
- * looked at ten times a second and count what two sessions map from one file once.
+ * ONEWORD_PEER_PYTHON names a Python that has them. The sides take turns within each round. Peaks are of resident pages; ours
+ * count what two sessions map from one file once.
  */
 const { values } = parseArgs({
   options: {

@@ -1,3 +1,4 @@
+import { elementCount } from "../files/float-tensors.ts";
 import { differentiate, lossSeed } from "../graph/autodiff.ts";
 import { Graph } from "../graph/graph.ts";
 import { slice } from "../graph/ops/shape-ops.ts";
@@ -23,15 +24,19 @@ export interface TrainingBatch {
   readonly hardNegatives: readonly (readonly number[])[];
 }
 
+/** What a batch says about an adapter. */
+export interface BatchResult {
+  /** Nats. */
+  readonly loss: number;
+  /** By each of the engine's tensors, in their order; there until the next batch. */
+  readonly gradients: readonly Float32Array[];
+}
+
 /** Loss of a batch, and the gradients by an adapter's parameters. */
 export interface BatchGradients {
   readonly tensors: TrainingGraph["tensors"];
-  /**
-   * @param gradients  overwritten
-   * @param seed  of the dropout masks
-   * @returns the loss, nats
-   */
-  compute(batch: TrainingBatch, parameters: FlatTensors, gradients: FlatTensors, seed?: number): Promise<number>;
+  /** @param seed  of the dropout masks */
+  compute(batch: TrainingBatch, parameters: FlatTensors, seed?: number): Promise<BatchResult>;
   close(): Promise<void>;
 }
 
@@ -81,14 +86,16 @@ class RunFeeds {
 export class DirectGradients implements BatchGradients {
   readonly tensors: TrainingGraph["tensors"];
   readonly #session: Session;
-  readonly #outputs: readonly string[];
+  readonly #gradientNames: readonly string[];
   readonly #feeds: RunFeeds;
+  /** Those of the last batch, of which there is no copy. */
+  #results: Readonly<Record<string, Tensor>> = {};
 
   private constructor(model: AdaptedModel, graph: TrainingGraph, session: Session) {
     this.tensors = graph.tensors;
     this.#feeds = new RunFeeds(model, graph);
     this.#session = session;
-    this.#outputs = [trainingNames.loss, ...gradientNames(graph)];
+    this.#gradientNames = gradientNames(graph);
   }
 
   static async create(model: AdaptedModel, temperature: number, options: SessionOptions): Promise<DirectGradients> {
@@ -96,20 +103,20 @@ export class DirectGradients implements BatchGradients {
     return new DirectGradients(model, graph, await Session.create(graph.graph, options));
   }
 
-  async compute(batch: TrainingBatch, parameters: FlatTensors, gradients: FlatTensors, seed = 0): Promise<number> {
+  async compute(batch: TrainingBatch, parameters: FlatTensors, seed = 0): Promise<BatchResult> {
+    discard(this.#results);
     const tree = new TokenTree();
     for (const sequence of this.#feeds.sequences(batch)) tree.add(sequence);
     const feeds = {
       ...this.#feeds.of(tree, batch, parameters, seed),
       [trainingNames.pairs]: pairsFeed(batch.anchors.length),
     };
-    const outputs = await this.#session.run(feeds, this.#outputs);
-    for (const { name } of this.tensors) {
-      gradients.view(name).set(outputs[trainingNames.gradient(name)]!.data as Float32Array);
-    }
-    const loss = outputs[trainingNames.loss]!.data[0] as number;
-    discard(outputs);
-    return loss;
+    const results = await this.#session.run(feeds, [trainingNames.loss, ...this.#gradientNames]);
+    this.#results = results;
+    return {
+      loss: results[trainingNames.loss]!.data[0] as number,
+      gradients: this.#gradientNames.map((name) => results[name]!.data as Float32Array),
+    };
   }
 
   close(): Promise<void> {
@@ -130,6 +137,7 @@ export class CachedGradients implements BatchGradients {
   readonly #gradientNames: readonly string[];
   readonly #microBatchTokens: number;
   readonly #feeds: RunFeeds;
+  readonly #sums: readonly Float32Array[];
 
   private constructor(
     model: AdaptedModel,
@@ -142,6 +150,7 @@ export class CachedGradients implements BatchGradients {
     [this.#forward, this.#loss, this.#backward] = sessions;
     this.#gradientNames = gradientNames(graph);
     this.#microBatchTokens = microBatchTokens;
+    this.#sums = graph.tensors.map(({ shape }) => new Float32Array(elementCount(shape)));
   }
 
   /** @param microBatchTokens  most tokens of one run; it bounds the activations that are held */
@@ -161,7 +170,7 @@ export class CachedGradients implements BatchGradients {
     return new CachedGradients(model, graph, sessions, microBatchTokens);
   }
 
-  async compute(batch: TrainingBatch, parameters: FlatTensors, gradients: FlatTensors, seed = 0): Promise<number> {
+  async compute(batch: TrainingBatch, parameters: FlatTensors, seed = 0): Promise<BatchResult> {
     const sequences = this.#feeds.sequences(batch);
     const batches = [...planBatches(sequences, { maxBatchTokens: this.#microBatchTokens })];
     const parts = batches.map(({ indexes, tree }, part) => ({
@@ -170,19 +179,19 @@ export class CachedGradients implements BatchGradients {
     }));
     const embeddings = await this.#embed(parts, sequences.length);
     const { loss, grad } = await this.#lossOf(embeddings, batch.anchors.length);
-    gradients.values.fill(0);
+    for (const sum of this.#sums) sum.fill(0);
     for (const { rows, feeds } of parts) {
       const rowGrads = takeRows(grad, rows);
       const outputs = await this.#backward.run(
         { ...feeds, [trainingNames.embeddingGradient]: rowGrads },
         this.#gradientNames,
       );
-      for (const { name } of this.tensors) {
-        addTo(gradients.view(name), outputs[trainingNames.gradient(name)]!.data as Float32Array);
+      for (const [i, name] of this.#gradientNames.entries()) {
+        addTo(this.#sums[i]!, outputs[name]!.data as Float32Array);
       }
       discard(outputs);
     }
-    return loss;
+    return { loss, gradients: this.#sums };
   }
 
   async #embed(parts: readonly { rows: readonly number[]; feeds: Feeds }[], count: number): Promise<Tensor> {

@@ -26,28 +26,32 @@ export class AdamW {
     this.#options = options;
   }
 
-  update(parameters: Float32Array, gradients: Float32Array, learningRate: number): void {
+  /** @param gradients  parts that together are as long as `parameters` */
+  update(parameters: Float32Array, gradients: readonly Float32Array[], learningRate: number): void {
     const { beta1, beta2, epsilon, weightDecay } = this.#options;
     const { mean, variance } = this;
     this.step++;
     const size = learningRate / (1 - beta1 ** this.step);
     const varianceBias = Math.sqrt(1 - beta2 ** this.step);
     const decay = 1 - learningRate * weightDecay;
-    for (let i = 0; i < parameters.length; i++) {
-      const gradient = gradients[i]!;
-      const m = beta1 * mean[i]! + (1 - beta1) * gradient;
-      const v = beta2 * variance[i]! + (1 - beta2) * gradient * gradient;
-      mean[i] = m;
-      variance[i] = v;
-      parameters[i] = decay * parameters[i]! - (size * m) / (Math.sqrt(v) / varianceBias + epsilon);
+    let i = 0;
+    for (const part of gradients) {
+      for (let at = 0; at < part.length; at++, i++) {
+        const gradient = part[at]!;
+        const m = beta1 * mean[i]! + (1 - beta1) * gradient;
+        const v = beta2 * variance[i]! + (1 - beta2) * gradient * gradient;
+        mean[i] = m;
+        variance[i] = v;
+        parameters[i] = decay * parameters[i]! - (size * m) / (Math.sqrt(v) / varianceBias + epsilon);
+      }
     }
   }
 }
 
 /** √Σ g². */
-function globalNorm(gradients: Float32Array): number {
+function globalNorm(gradients: readonly Float32Array[]): number {
   let sum = 0;
-  for (let i = 0; i < gradients.length; i++) sum += gradients[i]! * gradients[i]!;
+  for (const part of gradients) for (let i = 0; i < part.length; i++) sum += part[i]! * part[i]!;
   return Math.sqrt(sum);
 }
 
@@ -55,9 +59,9 @@ function globalNorm(gradients: Float32Array): number {
  * Scales gradients down to a global norm of `maxNorm`, in place; smaller ones stay.
  * @returns the norm before
  */
-export function clipByGlobalNorm(gradients: Float32Array, maxNorm: number): number {
+export function clipByGlobalNorm(gradients: readonly Float32Array[], maxNorm: number): number {
   const norm = globalNorm(gradients);
   const factor = maxNorm / (norm + 1e-6); // as torch.nn.utils.clip_grad_norm_
-  if (factor < 1) for (let i = 0; i < gradients.length; i++) gradients[i]! *= factor;
+  if (factor < 1) for (const part of gradients) for (let i = 0; i < part.length; i++) part[i]! *= factor;
   return norm;
 }

@@ -19,7 +19,7 @@ import { MemoryPlan } from "./memory-plan.ts";
 import { AdamW, clipByGlobalNorm } from "./optimizer.ts";
 import { checkTrainOptions, fingerprint, type TrainOptions } from "./options.ts";
 import { countOverlap } from "./overlap.ts";
-import { exchangeTensors, FlatTensors, initialParameters } from "./parameters.ts";
+import { exchangeTensors, type FlatTensors, initialParameters } from "./parameters.ts";
 import type { PromptEncoder } from "./prompts.ts";
 import { checkSchedule, linearSchedule } from "./schedule.ts";
 import { planEpoch } from "./step-plan.ts";
@@ -190,7 +190,6 @@ class Run {
   readonly #dev: DevScore;
   readonly #fingerprint: string;
   readonly #parameters: FlatTensors;
-  readonly #gradients: FlatTensors;
   readonly #optimizer: AdamW;
   #best: RunState["best"] = null;
 
@@ -209,7 +208,6 @@ class Run {
     this.#dev = dev;
     this.#fingerprint = run;
     this.#parameters = initialParameters(engine.tensors, options.seed);
-    this.#gradients = new FlatTensors(engine.tensors);
     this.#optimizer = new AdamW(this.#parameters.values.length);
   }
 
@@ -274,13 +272,13 @@ class Run {
   async #step(step: number, totalSteps: number, batch: TrainingBatch): Promise<StepReport> {
     const startedAt = performance.now();
     const seed = (this.#options.seed * 1_000_003 + step) * 4096; // apart from those of other steps' parts
-    const loss = await this.#engine.compute(batch, this.#parameters, this.#gradients, seed);
-    const gradNorm = clipByGlobalNorm(this.#gradients.values, this.#options.maxGradNorm);
+    const { loss, gradients } = await this.#engine.compute(batch, this.#parameters, seed);
+    const gradNorm = clipByGlobalNorm(gradients, this.#options.maxGradNorm);
     if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) {
       throw this.#diverged(step + 1, `the loss is ${loss}, the gradient's norm ${gradNorm}`);
     }
     const learningRate = linearSchedule(step, { ...this.#options, totalSteps });
-    this.#optimizer.update(this.#parameters.values, this.#gradients.values, learningRate);
+    this.#optimizer.update(this.#parameters.values, gradients, learningRate);
     const seconds = (performance.now() - startedAt) / 1000;
     const sequences = [...batch.anchors, ...batch.positives, ...batch.hardNegatives];
     const tokens = sequences.reduce((sum, ids) => sum + ids.length, 0);
