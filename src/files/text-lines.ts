@@ -41,7 +41,7 @@ export async function checkTextFile(file: string): Promise<void> {
   } catch (cause) {
     throw cannotRead(file, cause);
   }
-  if (isFolder) throw new InputError("file-not-found", `${file}: is a folder, not a file of texts.`);
+  if (isFolder) throw new InputError("file-not-found", `${file}: is a folder, where a file is wanted.`);
 }
 
 function cannotRead(file: string, cause: unknown): InputError {
