@@ -27,8 +27,6 @@ export interface SessionOptions {
    * for the processor, and no plan of a run's memory, which for sizes that come again is held beside what there was.
    */
   readonly isFrugal?: boolean | undefined;
-  /** Whether what a run took is held for the next run; true by default, and worth it where runs hold many tensors at a time. */
-  readonly keepsArena?: boolean | undefined;
 }
 
 /** A graph that is ready to run: the only door to the runtime. */
@@ -53,7 +51,6 @@ export class Session {
         graphOptimizationLevel: "all",
         logSeverityLevel: 4,
         enableMemPattern: options.isFrugal !== true,
-        enableCpuMemArena: options.keepsArena !== false,
         ...(options.threads ? { intraOpNumThreads: options.threads } : {}),
         extra: {
           session: {

@@ -105,6 +105,7 @@ export class DirectGradients implements BatchGradients {
 
   async compute(batch: TrainingBatch, parameters: FlatTensors, seed = 0): Promise<BatchResult> {
     discard(this.#results);
+    this.#results = {};
     const tree = new TokenTree();
     for (const sequence of this.#feeds.sequences(batch)) tree.add(sequence);
     const feeds = {
@@ -163,7 +164,7 @@ export class CachedGradients implements BatchGradients {
     const graph = buildTrainingGraph(model, "gradients", temperature);
     const forward = buildTrainingGraph(model, "embeddings", temperature);
     const sessions = [
-      await Session.create(forward.graph, { ...options, keepsArena: false }),
+      await Session.create(forward.graph, options),
       await Session.create(lossGraph(temperature), options),
       await Session.create(graph.graph, options),
     ] as const;

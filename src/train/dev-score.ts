@@ -40,7 +40,7 @@ export class DevScore {
       lora: (inner) => new LoraInputs(inner, { rank, scale: alpha / rank, targets }).pair,
     });
     const set = await readStsSet("stsb-dev", dirname(packagedDev));
-    return new DevScore(await Encoder.create(graph, { ...options, keepsArena: false }), set, prompts, maxBatchTokens);
+    return new DevScore(await Encoder.create(graph, options), set, prompts, maxBatchTokens);
   }
 
   /** @returns Spearman's correlation, in [-1, 1] */

@@ -56,19 +56,18 @@ export class MemoryPlan {
   get wholeBatch(): number {
     const { batchSize, maxTokens } = this.#sizes;
     const held = this.#loaded(this.#direct, this.#forward) + this.#kept(this.#direct, batchSize * textsPerExample);
-    return held + this.#run(this.#forward, Math.ceil(devBatchTokens / maxTokens));
+    return held + this.#kept(this.#forward, Math.ceil(devBatchTokens / maxTokens));
   }
 
   /**
-   * @returns bytes, where `texts` run at once; the way forward and the development score have sessions of their own, which keep
-   *   nothing between runs
+   * @returns bytes, where `texts` run at once; the way forward and the development score have sessions of their own
    */
   cached(texts: number): number {
     const { batchSize } = this.#sizes;
     // planBatches lets the grid of texts that share beginnings grow to twice the tokens that are computed
     const rows = this.#sharesBeginnings ? Math.min(2 * texts, textsPerExample * batchSize) : texts;
     const held = this.#loaded(this.#backward, this.#forward, this.#forward) + this.#kept(this.#backward, texts, rows);
-    return held + this.#run(this.#forward, texts, rows);
+    return held + 2 * this.#kept(this.#forward, texts, rows);
   }
 
   /**
