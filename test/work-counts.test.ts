@@ -23,13 +23,17 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-async function graphOf(precision: Precision, layer: number) {
+async function openTiny(precision: Precision) {
   const files = await resolveModel(folder, { offline: true });
-  const stored = await openCheckpoint(files, { precision: "stored", cacheFolder: join(folder, "cache") });
-  const architecture = findArchitecture(stored.config, stored.configSource);
-  const config = architecture.readConfig(stored.config, stored.configSource);
   const measure = async (opened: OpenedCheckpoint) => measureActivations(opened, await openTokenizer(files, opened));
-  const { checkpoint } = await openCheckpoint(files, { precision, cacheFolder: join(folder, "cache"), measure });
+  const cache = join(folder, "cache");
+  const { checkpoint, ...opened } = await openCheckpoint(files, { precision, cacheFolder: cache, measure });
+  const architecture = findArchitecture(opened.config, opened.configSource);
+  return { architecture, config: architecture.readConfig(opened.config, opened.configSource), checkpoint };
+}
+
+async function graphOf(precision: Precision, layer: number) {
+  const { architecture, config, checkpoint } = await openTiny(precision);
   return buildInferenceGraph(architecture, config, checkpoint, layer).graph;
 }
 
@@ -46,15 +50,12 @@ test("the graph itself is small: weights stay in their file", async () => {
 });
 
 test("a layer of the training graph holds at most 2,780 bytes of a token", async () => {
-  const files = await resolveModel(folder, { offline: true });
-  const { checkpoint, ...opened } = await openCheckpoint(files, { precision: "float32", cacheFolder: folder });
-  const architecture = findArchitecture(opened.config, opened.configSource);
-  const config = architecture.readConfig(opened.config, opened.configSource);
+  const model = await openTiny("float32");
   const adapter = { rank: 4, alpha: 16, targets: "all-linear", dropout: 0.05, hasPrefix: true } as const;
   const tokens = 10_000;
   const sizes = { tokens, repeats: 0, batch: tokens / 20, length: 20, prefix: 4, pairs: 100, candidates: 400 };
   const [two, three] = [2, 3].map((layer) => {
-    const { graph } = buildTrainingGraph({ architecture, config, checkpoint, layer, ...adapter }, "loss", 0.05);
+    const { graph } = buildTrainingGraph({ ...model, ...adapter, layer }, "loss", 0.05);
     return peakBytes(graph, sizes) / tokens;
   });
   expect(three! - two!).toBeLessThanOrEqual(2780);

@@ -48,20 +48,24 @@ export interface OpenedCheckpoint {
 export async function openCheckpoint(files: ModelFiles, asked: OpenOptions): Promise<OpenedCheckpoint> {
   const source = await (files.weights.kind === "gguf" ? readGgufModel(files) : readFolder(files));
   const { entries, file, config, configSource, ggufMetadata } = source;
-  const options = isWidened(entries, asked) ? { ...asked, precision: "float32" as const } : asked;
+  const isUsable = staysInPlace(entries, asked.precision);
+  // every session would widen 16 bits for itself, and training has two or three: they map one file of float32 instead
+  const isWidened = isUsable && asked.isTrained === true && [...entries].some(isHalfMatrix);
+  const options = isWidened ? { ...asked, precision: "float32" as const } : asked;
   const added = addedTo(source, options);
-  const tensors = staysInPlace(entries, options)
-    ? await inPlace(entries)
-    : await deriveWeights(entries, {
-        cacheFolder: options.cacheFolder,
-        origin: originOf(files, options),
-        formOf: (entry, name) => formOf(entry, name, options),
-        added,
-        rescale: isSmoothed(options) ? () => smoothed(files, options, source, added) : undefined,
-        onProgress: options.onProgress,
-        signal: options.signal,
-        threads: options.threads,
-      });
+  const tensors =
+    isUsable && !isWidened
+      ? await inPlace(entries)
+      : await deriveWeights(entries, {
+          cacheFolder: options.cacheFolder,
+          origin: originOf(files, options),
+          formOf: (entry, name) => formOf(entry, name, options),
+          added,
+          rescale: isSmoothed(options) ? () => smoothed(files, options, source, added) : undefined,
+          onProgress: options.onProgress,
+          signal: options.signal,
+          threads: options.threads,
+        });
   const activations = options.precision === "float16" ? "float16" : "float32";
   return { checkpoint: { tensors, source: file, activations }, config, configSource, ggufMetadata };
 }
@@ -108,21 +112,14 @@ const isFloat = ({ type }: Pick<TensorEntry, "type">): boolean => type in floatT
 
 const isTable = (name: string): boolean => /(^|\.)embed_\w+\.weight$/.test(name);
 
-/** Every session widens 16 bits for itself, and training has two or three: they map one file of float32 instead. */
-function isWidened(entries: ReadonlyMap<string, TensorEntry>, { precision, isTrained }: OpenOptions): boolean {
-  if (!isTrained || (precision !== "stored" && precision !== "float32")) return false;
-  return [...entries.values()].every(isFloat) && [...entries].some(([name, entry]) => isHalfMatrix(entry, name));
-}
+const isHalfMatrix = ([name, { type, shape }]: readonly [string, TensorEntry]): boolean =>
+  (type === "F16" || type === "BF16") && shape.length === 2 && !isTable(name);
 
-const isHalfMatrix = ({ type, shape }: TensorEntry, name: string): boolean =>
-  type !== "F32" && shape.length === 2 && !isTable(name);
-
-function staysInPlace(entries: ReadonlyMap<string, TensorEntry>, options: OpenOptions): boolean {
+function staysInPlace(entries: ReadonlyMap<string, TensorEntry>, precision: Precision): boolean {
   const all = [...entries.values()];
-  if (options.precision === "float16")
+  if (precision === "float16")
     return all.every(({ type, shape }) => type === "F16" || (isFloat({ type }) && shape.length !== 2));
-  if (options.precision !== "stored" && options.precision !== "float32") return false;
-  return all.every(isFloat) && !isWidened(entries, options);
+  return (precision === "stored" || precision === "float32") && all.every(isFloat);
 }
 
 /** Tables are read row by row, so 4-bit blocks would have to be unpacked; norms and biases are small. */

@@ -54,20 +54,17 @@ export class MemoryPlan {
 
   /** @returns bytes, where the whole batch runs at once */
   get wholeBatch(): number {
-    const { batchSize, maxTokens } = this.#sizes;
-    const held = this.#loaded(this.#direct, this.#forward) + this.#kept(this.#direct, batchSize * textsPerExample);
-    return held + this.#kept(this.#forward, Math.ceil(devBatchTokens / maxTokens));
+    const { batchSize } = this.#sizes;
+    const dev = this.#session(this.#forward, Math.ceil(devBatchTokens / this.#sizes.maxTokens));
+    return this.#held + this.#session(this.#direct, batchSize * textsPerExample) + dev;
   }
 
-  /**
-   * @returns bytes, where `texts` run at once; the way forward and the development score have sessions of their own
-   */
+  /** @returns bytes, where `texts` run at once; the way forward and the development score have sessions of their own */
   cached(texts: number): number {
     const { batchSize } = this.#sizes;
     // planBatches lets the grid of texts that share beginnings grow to twice the tokens that are computed
     const rows = this.#sharesBeginnings ? Math.min(2 * texts, textsPerExample * batchSize) : texts;
-    const held = this.#loaded(this.#backward, this.#forward, this.#forward) + this.#kept(this.#backward, texts, rows);
-    return held + 2 * this.#kept(this.#forward, texts, rows);
+    return this.#held + this.#session(this.#backward, texts, rows) + 2 * this.#session(this.#forward, texts, rows);
   }
 
   /**
@@ -92,18 +89,8 @@ export class MemoryPlan {
     return fits * this.#sizes.maxTokens;
   }
 
-  /** What is there before a run. */
-  #loaded(...graphs: readonly Graph[]): number {
-    return graphs.reduce((sum, graph) => sum + weightBytes(graph) + graph.nodes.length * nodeBytes, this.#held);
-  }
-
-  /** What a session that keeps its arena holds after a run. */
-  #kept(graph: Graph, texts: number, rows?: number): number {
-    return arenaFactor * this.#run(graph, texts, rows);
-  }
-
   /** @param rows  sequences, whose beginnings may be the same tokens, so that they are more than `texts` */
-  #run(graph: Graph, texts: number, rows = texts): number {
+  #session(graph: Graph, texts: number, rows = texts): number {
     const { batchSize, maxTokens, prefixTokens } = this.#sizes;
     const sizes = {
       tokens: texts * maxTokens,
@@ -114,7 +101,7 @@ export class MemoryPlan {
       pairs: batchSize,
       candidates: batchSize * (textsPerExample - 1),
     };
-    return peakBytes(graph, sizes);
+    return weightBytes(graph) + graph.nodes.length * nodeBytes + arenaFactor * peakBytes(graph, sizes);
   }
 }
 
