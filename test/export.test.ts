@@ -39,6 +39,17 @@ async function tinyModel(name: string, edit: (config: Json) => Json, factor = 1)
 
 const texts = ["A man is playing a flute.", "Someone plays the flute", "A plane is taking off.", "x"];
 
+test("a place below a file is refused by its name", async () => {
+  const output = join(base, "config.json", "model");
+  const failed = exportModel({ model: base, output, format: "safetensors", dtype: "float32", cacheDir: folder });
+  await expect(failed).rejects.toMatchObject({
+    code: "bad-option",
+    message: expect.stringMatching(
+      /^--output .*config\.json.model: cannot be written \(\w+\)\. Choose another place\.$/,
+    ),
+  });
+});
+
 test("a merged model gives the vectors of its base with the adapter", async () => {
   const output = join(folder, "merged");
   await exportModel({ model: base, adapter, output, format: "safetensors", dtype: "float32", cacheDir: folder });

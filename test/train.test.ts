@@ -208,6 +208,15 @@ describe("a run", () => {
     expect(page.match(/<circle /g)!.length).toBeGreaterThan(6);
   });
 
+  test("into a place below a file is refused by the place's name", async () => {
+    await expect(train(options(join("config.json", "run")))).rejects.toMatchObject({
+      code: "bad-option",
+      message: expect.stringMatching(
+        /^--output .*config\.json.run: cannot be written \(\w+\)\. Choose another place\.$/,
+      ),
+    });
+  });
+
   test("leaves out the sources it is told to", async () => {
     const columns = { ...trainDefaults.columns, source: "source" };
     const excludedSources = ["runs-source", "sleeps-source", "eats-source"];

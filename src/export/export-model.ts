@@ -1,4 +1,3 @@
-import { mkdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { adapterFolder, readAdapterRecipe } from "../embed/adapter-recipe.ts";
 import { type LoadOptions, openTokenizer } from "../embed/load.ts";
@@ -9,7 +8,7 @@ import { type LazyTensor, readFloats, streamSafetensors } from "../files/float-t
 import { readGguf } from "../files/gguf.ts";
 import { streamGguf } from "../files/gguf-writer.ts";
 import type { ModelFiles } from "../files/model-files.ts";
-import { openOutputFile } from "../files/output-file.ts";
+import { makeOutputFolder, openOutputFile } from "../files/output-file.ts";
 import { resolveModel } from "../files/resolve-model.ts";
 import { readAdapter } from "../models/adapter-file.ts";
 import type { Architecture } from "../models/architecture.ts";
@@ -131,7 +130,7 @@ async function writeFolder(source: ExportSource, { output, format, dtype, signal
     padding_side: "right",
     pad_token: padToken(json), // any will do: padding is masked
   };
-  await mkdir(output, { recursive: true });
+  await makeOutputFolder(output);
   const pieces = streamSafetensors(tensors, heldAs[dtype]);
   await writePieces(join(output, "model.safetensors"), pieces, signal);
   for (const [name, contents] of Object.entries(written)) {

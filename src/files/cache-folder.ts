@@ -6,6 +6,14 @@ export function cacheFolder(given?: string): string {
   return resolve(given || process.env.ONEWORD_CACHE || join(userCache(), "oneword"));
 }
 
+/** What to say of an error that means the cache `root` cannot be written; undefined for others. */
+export function unwritableCache(error: unknown, root: string): string | undefined {
+  const { code = "", path = root, message } = error as NodeJS.ErrnoException;
+  const isOfCache = path.startsWith(root) || root.startsWith(path); // and not of a model's file elsewhere
+  if (!isOfCache || !["EACCES", "EPERM", "EROFS", "ENOTDIR", "EEXIST"].includes(code)) return undefined;
+  return `the cache ${root} cannot be written (${message}). Set ONEWORD_CACHE to a folder that you may write to.`;
+}
+
 /** Where other tools keep the Hugging Face token and cache. @see huggingface_hub, constants.py */
 export function huggingFaceHome(): string {
   return resolve(process.env.HF_HOME || join(userCache(), "huggingface"));

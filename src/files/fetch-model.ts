@@ -2,7 +2,7 @@ import { mkdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { CapacityError, ModelError, OnewordError } from "../errors.ts";
 import { moveFolder, writeAtomically } from "./atomic.ts";
-import { cacheFolder } from "./cache-folder.ts";
+import { cacheFolder, unwritableCache } from "./cache-folder.ts";
 import { findInCache, type Manifest, manifestName, modelFolderName, modelLock, readManifest } from "./cached-models.ts";
 import { isDiskFull } from "./disk-full.ts";
 import { fetchSnapshot } from "./hub.ts";
@@ -69,14 +69,10 @@ async function openStaging(id: ModelId, root: string, folder: string): Promise<S
 
 /** The cache folder's own troubles; undefined for others. */
 function cacheError(error: unknown, root: string): Error | undefined {
-  const { code = "", message } = error as NodeJS.ErrnoException;
   if (isDiskFull(error)) {
     const advice = "Free some space, or set ONEWORD_CACHE to a folder on another disk; the next pull goes on.";
     return new CapacityError("disk-full", `${root}: the disk is full. ${advice}`, { cause: error });
   }
-  if (["EACCES", "EPERM", "EROFS", "ENOTDIR", "EEXIST"].includes(code)) {
-    const advice = "Set ONEWORD_CACHE to a folder that you may write to.";
-    return new ModelError("download", `the cache ${root} cannot be written (${message}). ${advice}`, { cause: error });
-  }
-  return undefined;
+  const problem = unwritableCache(error, root);
+  return problem === undefined ? undefined : new ModelError("download", problem, { cause: error });
 }

@@ -44,6 +44,20 @@ async function followLinks(file: string): Promise<string> {
   }
 }
 
+/**
+ * Makes a folder for results, with those above it.
+ * @throws InputError "bad-option" when it cannot be made; CapacityError "disk-full"
+ */
+export async function makeOutputFolder(folder: string, option = "--output"): Promise<void> {
+  await makeFolder(folder, { file: folder, name: `${option} ${folder}` });
+}
+
+async function makeFolder(folder: string, file: NamedFile): Promise<void> {
+  await mkdir(folder, { recursive: true }).catch((cause: unknown) => {
+    throw outputError(file, cause);
+  });
+}
+
 /** A text as a file, whole or not at all, in a folder that is made if need be. */
 export async function writeWhole(file: string, text: string, option?: string): Promise<void> {
   await using output = await ReservedFile.open(file, option);
@@ -60,9 +74,7 @@ export class ReservedFile implements AsyncDisposable {
 
   /** As openOutputFile, in a folder that is made if need be. */
   static async open(file: string, option = "--output"): Promise<ReservedFile> {
-    await mkdir(dirname(file), { recursive: true }).catch((cause: unknown) => {
-      throw outputError({ file, name: `${option} ${file}` }, cause);
-    });
+    await makeFolder(dirname(file), { file, name: `${option} ${file}` });
     return new ReservedFile(await openOutputFile(file, option));
   }
 

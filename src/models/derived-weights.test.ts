@@ -49,6 +49,15 @@ describe("prepared weights", () => {
     expect((await readdir(preparedRoot(options.cacheFolder))).length).toBe(1);
   });
 
+  test("that cannot be kept are an error that names the cache and says what to do", async () => {
+    const file = join(folder, "a-file");
+    await writeFile(file, "");
+    await expect(deriveWeights(entries, { ...options, cacheFolder: join(file, "cache") })).rejects.toMatchObject({
+      code: "bad-option",
+      message: expect.stringMatching(/^the cache .*a-file.*cache cannot be written \(.*Set ONEWORD_CACHE to a folder/),
+    });
+  });
+
   test("that lost a bit, at the same size, are made again", async () => {
     await deriveWeights(entries, options);
     const whole = await readFile(weights());

@@ -1,5 +1,6 @@
 import { truncate, writeFile } from "node:fs/promises";
-import { CapacityError } from "../errors.ts";
+import { CapacityError, InputError } from "../errors.ts";
+import { unwritableCache } from "../files/cache-folder.ts";
 import { isDiskFull } from "../files/disk-full.ts";
 import {
   makePrepared,
@@ -35,7 +36,7 @@ export interface DeriveOptions {
 /**
  * Weights in the form the runtime computes on, written once into the cache and found there the next time. They are whole
  * or not there at all; damaged ones are made again.
- * @throws CapacityError "disk-full", InputError "aborted"
+ * @throws CapacityError "disk-full"; InputError "aborted", and "bad-option" for a cache that cannot be written
  */
 export async function deriveWeights(
   entries: ReadonlyMap<string, TensorEntry>,
@@ -54,6 +55,8 @@ export async function deriveWeights(
       return tensorsIn(place.folder, await made);
     });
   } catch (error) {
+    const problem = unwritableCache(error, options.cacheFolder);
+    if (problem !== undefined) throw new InputError("bad-option", problem, { cause: error });
     if (!isDiskFull(error)) throw error;
     const advice = "Free some space, or set ONEWORD_CACHE to a folder on another disk.";
     throw new CapacityError("disk-full", `${options.cacheFolder}: no room for the prepared weights. ${advice}`, {

@@ -1,5 +1,4 @@
 import { createHash } from "node:crypto";
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { writeAdapterRecipe } from "../embed/adapter-recipe.ts";
 import type { LoadOptions } from "../embed/load.ts";
@@ -8,6 +7,7 @@ import { pulledFolder } from "../evaluate/data-folder.ts";
 import { readStsSet } from "../evaluate/read-sts.ts";
 import type { StsSet } from "../evaluate/sts.ts";
 import { type StsTask, stsTasks, taskTitles } from "../evaluate/tasks.ts";
+import { makeOutputFolder } from "../files/output-file.ts";
 import { lockForProcess } from "../files/process-lock.ts";
 import { writeAdapter } from "../models/adapter-file.ts";
 import { type BatchGradients, CachedGradients, DirectGradients, type TrainingBatch } from "./batch-gradients.ts";
@@ -74,7 +74,7 @@ export interface TrainResult {
  */
 export async function train(options: TrainOptions, observer: TrainObserver = {}): Promise<TrainResult> {
   checkTrainOptions(options);
-  await mkdir(options.output, { recursive: true });
+  await makeOutputFolder(options.output);
   const unlock = await lockForProcess(join(options.output, "run.pid"), options.output);
   try {
     return await trainInto(options, observer);
