@@ -139,10 +139,10 @@ test("a second recipe is compared with a saved run, with intervals, a report and
   expect(saved.sts[0].worst).toHaveLength(20);
 });
 
-test("a file that cannot be written is an error before anything is embedded", async () => {
+test("a place that cannot be written is an error before anything is embedded", async () => {
   const file = join(folder, "a-file");
   await writeFile(file, "");
-  for (const flag of ["--save", "--report"]) {
+  for (const flag of ["--save", "--report", "--mteb"]) {
     const { exitCode, err, asked } = await oneword(...dev, "--no-cache", flag, join(file, "run.json"));
     expect([exitCode, asked]).toEqual([1, []]);
     expect(err).toMatch(new RegExp(`^oneword: ${flag} .*run.json: cannot be written \\((ENOTDIR|EEXIST)\\)`));

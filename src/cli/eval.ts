@@ -8,7 +8,7 @@ import { differenceTable, resultTable } from "../evaluate/result-table.ts";
 import { readRun, type SavedRun, savedRun } from "../evaluate/saved-run.ts";
 import { parseTasks } from "../evaluate/tasks.ts";
 import type { VectorSource } from "../evaluate/vector-source.ts";
-import { ReservedFile } from "../files/output-file.ts";
+import { makeOutputFolder, ReservedFile } from "../files/output-file.ts";
 import { packageVersion } from "../files/package-version.ts";
 import type { CliContext } from "./context.ts";
 import type { EvalFlags } from "./eval-flags.ts";
@@ -23,6 +23,7 @@ export async function runEval(flags: EvalFlags, context: CliContext): Promise<vo
   const sets = await readSets(parseTasks(flags.tasks), flags.data ?? pulledFolder());
   await using save = await reserve(flags.save, "--save");
   await using report = await reserve(flags.report, "--report");
+  if (flags.mteb !== undefined) await makeOutputFolder(flags.mteb, "--mteb");
   const opened = await openSource(flags, sets, context);
   const cache = flags.cache ? embeddingCache(opened.source) : undefined;
   try {

@@ -1,5 +1,16 @@
 import { randomBytes } from "node:crypto";
-import { type FileHandle, mkdir, open, readlink, realpath, rename, stat, unlink } from "node:fs/promises";
+import {
+  access,
+  constants,
+  type FileHandle,
+  mkdir,
+  open,
+  readlink,
+  realpath,
+  rename,
+  stat,
+  unlink,
+} from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { isatty } from "node:tty";
 import { CapacityError, InputError } from "../errors.ts";
@@ -46,10 +57,14 @@ async function followLinks(file: string): Promise<string> {
 
 /**
  * Makes a folder for results, with those above it.
- * @throws InputError "bad-option" when it cannot be made; CapacityError "disk-full"
+ * @throws InputError "bad-option" when it cannot be made, or written into; CapacityError "disk-full"
  */
 export async function makeOutputFolder(folder: string, option = "--output"): Promise<void> {
-  await makeFolder(folder, { file: folder, name: `${option} ${folder}` });
+  const file = { file: folder, name: `${option} ${folder}` };
+  await makeFolder(folder, file);
+  await access(folder, constants.W_OK).catch((cause: unknown) => {
+    throw outputError(file, cause);
+  });
 }
 
 async function makeFolder(folder: string, file: NamedFile): Promise<void> {
