@@ -23,7 +23,7 @@ export function quantizeRows(weights: Float32Array, columns: number): RowQuants 
 }
 
 /** Numbers from −128 to 127 as bytes with their zero at 128. */
-export const toUnsigned = (quants: Int8Array): Uint8Array => Uint8Array.from(quants, (quant) => quant ^ 128);
+export const toUnsigned = (quants: Int8Array): Uint8Array => new Uint8Array(quants).map((byte) => byte ^ 128);
 
 /**
  * The same numbers in blocks, each with its row's scale: a form for float32 activations, of which the runtime wants a scale for

@@ -1,6 +1,6 @@
 import { readSync, writeSync } from "node:fs";
 import { InternalError, ModelError } from "../errors.ts";
-import { toHalf } from "../files/float-tensors.ts";
+import { toHalves } from "../files/float-tensors.ts";
 import { dequantize } from "../files/gguf-blocks.ts";
 import type { SplitBlocks } from "../files/split-blocks.ts";
 import type { TensorEntry } from "../files/tensor-index.ts";
@@ -101,7 +101,7 @@ function blockParts(span: RowSpan, bytes: Uint8Array, form: WeightForm): SplitBl
 function denseRows(span: RowSpan, bytes: Uint8Array, form: WeightForm, rescale?: Rescale): ArrayBufferView {
   if (form === "raw") return bytes;
   const rows = floatRows(span, bytes, rescale);
-  return form === "float16" ? Uint16Array.from(rows, toHalf) : rows;
+  return form === "float16" ? toHalves(rows) : rows;
 }
 
 /** Largest |w| of each column of a span. */

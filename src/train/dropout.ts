@@ -49,7 +49,7 @@ export function dropoutFeeds(widths: readonly number[], probability: number, see
   const kept = 1 / (1 - probability);
   return Object.fromEntries(
     widths.map((width) => {
-      const mask = Float32Array.from({ length: maskRows * width }, () => (random.next() < probability ? 0 : kept));
+      const mask = new Float32Array(maskRows * width).map(() => (random.next() < probability ? 0 : kept));
       return [bankName(width), new Tensor("float32", mask, [maskRows, width])];
     }),
   );

@@ -1,4 +1,4 @@
-import { toHalf } from "../../files/float-tensors.ts";
+import { toHalves } from "../../files/float-tensors.ts";
 import type { Graph, Node, Value } from "../graph.ts";
 import { cast, isFloat } from "../ops/elementwise.ts";
 import { scaleEarly } from "./scale-early.ts";
@@ -82,10 +82,6 @@ class HalfCasts {
     const data = this.#graph.initializers.get(value.name)?.data;
     if (!data || "file" in data || type !== "float16") return null;
     const floats = new Float32Array(data.bytes.slice().buffer);
-    return this.#graph.constant(
-      "float16",
-      value.shape as number[],
-      new Uint8Array(Uint16Array.from(floats, toHalf).buffer),
-    );
+    return this.#graph.constant("float16", value.shape as number[], new Uint8Array(toHalves(floats).buffer));
   }
 }
