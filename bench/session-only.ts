@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { InferenceSession } from "onnxruntime-node";
+import type { Precision } from "../src/text/recipe.ts";
 
 /** Creates the runtime's session of a model and ends. The graph is written by a first run, so that the others only read it. */
 const [model = "", precision = "", task] = process.argv.slice(2);
@@ -20,8 +21,13 @@ async function writeGraph(): Promise<void> {
   const { buildInferenceGraph } = await import("../src/models/build.ts");
   const { cacheFolder } = await import("../src/files/cache-folder.ts");
   const { writeOnnx } = await import("../src/graph/onnx.ts");
+  const { multipliesSignedWeights } = await import("../src/runtime/int8-support.ts");
   const files = await resolveModel(model);
-  const opened = await openCheckpoint(files, { precision: precision as "stored", cacheFolder: cacheFolder() });
+  const opened = await openCheckpoint(files, {
+    precision: precision as Precision,
+    cacheFolder: cacheFolder(),
+    signedWeights: await multipliesSignedWeights(),
+  });
   const architecture = findArchitecture(opened.config, opened.configSource);
   const config = architecture.readConfig(opened.config, opened.configSource);
   const { graph } = buildInferenceGraph(architecture, config, opened.checkpoint, "last");

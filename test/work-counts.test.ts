@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import protobuf from "protobufjs/minimal.js";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { measureActivations } from "../src/embed/calibration.ts";
 import type { EmbeddingModel } from "../src/embed/embedding-model.ts";
@@ -37,6 +38,24 @@ async function graphOf(precision: Precision, layer: number) {
   return buildInferenceGraph(architecture, config, checkpoint, layer).graph;
 }
 
+/** Names in GraphProto.value_info, which is field 13 of ModelProto's field 7. */
+function valueInfos(model: Uint8Array): string[] {
+  const [graph] = fieldsOf(model, 7);
+  return fieldsOf(graph!, 13).map((info) => Buffer.from(fieldsOf(info, 1)[0]!).toString());
+}
+
+/** All fields `id` of a message that hold bytes. */
+function fieldsOf(message: Uint8Array, id: number): Uint8Array[] {
+  const reader = protobuf.Reader.create(message);
+  const fields: Uint8Array[] = [];
+  while (reader.pos < reader.len) {
+    const key = reader.uint32();
+    if (key === ((id << 3) | 2)) fields.push(reader.bytes());
+    else reader.skipType(key & 7);
+  }
+  return fields;
+}
+
 test.each<[Precision, number]>([
   ["float32", 73],
   ["int8", 120],
@@ -46,7 +65,15 @@ test.each<[Precision, number]>([
 });
 
 test("the graph itself is small: weights stay in their file", async () => {
-  expect(writeOnnx(await graphOf("float32", 2)).length).toBeLessThanOrEqual(20_000);
+  expect(writeOnnx(await graphOf("float32", 2)).length).toBeLessThanOrEqual(24_000);
+});
+
+test("the runtime is told the shape of every value between, which it would look for in quadratic time", async () => {
+  const graph = await graphOf("float32", 2);
+  const told = new Set(valueInfos(writeOnnx(graph)));
+  const between = graph.nodes.flatMap(({ outputs }) => outputs).filter((value) => !graph.outputs.includes(value));
+  expect(between.filter(({ name }) => !told.has(name))).toEqual([]);
+  expect(told.size).toBe(between.length);
 });
 
 test("a layer of the training graph holds at most 2,780 bytes of a token", async () => {

@@ -14,8 +14,8 @@ import type { Tokenizer } from "../text/tokenizer.ts";
 import { AdapterOnModel } from "./adapter-on-model.ts";
 import { calibrationSentences } from "./calibration-sentences.ts";
 
-/** Sentences of one run. More take more memory than all the rest of preparing weights, and hold up an interrupt. */
-const batchSize = 2;
+/** Sentences of one run: each unpacks all weights. More take more memory than all the rest of preparing, and hold up an interrupt. */
+const batchSize = 8;
 
 export interface MeasureOptions {
   /** On the weights. */

@@ -46,6 +46,11 @@ function writeGraph(writer: Writer, graph: Graph): void {
   }
   for (const input of graph.inputs) message(writer, 11, (inner) => writeValueInfo(inner, input));
   for (const output of graph.outputs) message(writer, 12, (inner) => writeValueInfo(inner, output));
+  // where the runtime does not know two values' sizes to be equal it compares every one with all that are free
+  const isOutput = new Set(graph.outputs);
+  for (const value of graph.nodes.flatMap((node) => node.outputs)) {
+    if (!isOutput.has(value)) message(writer, 13, (inner) => writeValueInfo(inner, value));
+  }
 }
 
 function writeNode(writer: Writer, node: Node): void {
