@@ -15,7 +15,7 @@ import { AdapterOnModel } from "./adapter-on-model.ts";
 import { calibrationSentences } from "./calibration-sentences.ts";
 
 /** Sentences of one run: each unpacks all weights. More take more memory than all the rest of preparing, and hold up an interrupt. */
-const batchSize = 8;
+const batchSize = 4;
 
 export interface MeasureOptions {
   /** On the weights. */
