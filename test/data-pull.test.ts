@@ -95,6 +95,19 @@ test("fetches mteb's test splits, Parquet or packed JSON lines", async () => {
   }
 });
 
+test.each(["senteval", "mteb"] as const)(
+  "%s into a cache that cannot be written is an error that names it",
+  async (source) => {
+    hub.repos[archiveName] = { commit: "c".repeat(40), files: { "senteval.tar": Buffer.from("no") } };
+    const file = join(cacheDir, "a-file");
+    await writeFile(file, "");
+    await expect(pullData(source, { cacheDir: join(file, "cache") })).rejects.toMatchObject({
+      code: "download",
+      message: expect.stringMatching(/^the cache .*cache cannot be written \(.*Set ONEWORD_CACHE to a folder/),
+    });
+  },
+);
+
 test("a hub without the data set is an error that names it", async () => {
   await expect(pullData("senteval", { cacheDir })).rejects.toThrow(
     /has no datasets\/princeton-nlp\/datasets-for-simcse/,

@@ -217,6 +217,13 @@ describe("a run", () => {
     });
   });
 
+  test("into no folder is refused", async () => {
+    await expect(train({ ...options(""), output: "" })).rejects.toMatchObject({
+      code: "bad-option",
+      message: "--output: names no folder. Name one.",
+    });
+  });
+
   test("leaves out the sources it is told to", async () => {
     const columns = { ...trainDefaults.columns, source: "source" };
     const excludedSources = ["runs-source", "sleeps-source", "eats-source"];

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { InputError } from "../errors.ts";
 import { moveFolder, writeAtomically } from "../files/atomic.ts";
 import { cacheFolder } from "../files/cache-folder.ts";
+import { fetchInCache } from "../files/fetch-model.ts";
 import { fetchDataSet } from "../files/hub-data-set.ts";
 import type { ResolveOptions } from "../files/resolve-model.ts";
 import { readTable, type TableRow } from "../files/table.ts";
@@ -31,10 +32,11 @@ const mtebSets: Readonly<Record<string, string>> = {
 /**
  * Fetches evaluation sets from the hub.
  * @returns the folder that --data takes
- * @throws ModelError "download", "model-not-found", "checksum"; InputError "bad-row" for files that are not what they should be
+ * @throws ModelError "download", "model-not-found", "checksum"; CapacityError "disk-full"; InputError "bad-row" for files that are not what they should be
  */
 export async function pullData(source: DataSource, options: ResolveOptions): Promise<string> {
-  return source === "senteval" ? pullSentEval(options) : pullMteb(options);
+  const pull = source === "senteval" ? pullSentEval : pullMteb;
+  return fetchInCache(cacheFolder(options.cacheDir), () => pull(options));
 }
 
 /** All of SentEval's sets, STS and transfer, are one archive. */

@@ -1,5 +1,5 @@
 import { homedir } from "node:os";
-import { join, resolve } from "node:path";
+import { join, resolve, sep } from "node:path";
 
 /** Root of the package's cache: `given`, else ONEWORD_CACHE, else `oneword` in XDG_CACHE_HOME or ~/.cache. */
 export function cacheFolder(given?: string): string {
@@ -9,10 +9,12 @@ export function cacheFolder(given?: string): string {
 /** What to say of an error that means the cache `root` cannot be written; undefined for others. */
 export function unwritableCache(error: unknown, root: string): string | undefined {
   const { code = "", path = root, message } = error as NodeJS.ErrnoException;
-  const isOfCache = path.startsWith(root) || root.startsWith(path); // and not of a model's file elsewhere
+  const isOfCache = path === root || isBelow(root, path) || isBelow(path, root); // and not of a model's file elsewhere
   if (!isOfCache || !["EACCES", "EPERM", "EROFS", "ENOTDIR", "EEXIST"].includes(code)) return undefined;
   return `the cache ${root} cannot be written (${message}). Set ONEWORD_CACHE to a folder that you may write to.`;
 }
+
+const isBelow = (folder: string, path: string): boolean => path.startsWith(`${folder}${sep}`);
 
 /** Where other tools keep the Hugging Face token and cache. @see huggingface_hub, constants.py */
 export function huggingFaceHome(): string {

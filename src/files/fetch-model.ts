@@ -19,13 +19,23 @@ import { Staging } from "./staging.ts";
  */
 export async function fetchModel(id: ModelId, options: ResolveOptions): Promise<ModelFiles> {
   const root = cacheFolder(options.cacheDir);
-  try {
+  return fetchInCache(root, async () => {
     await Promise.all(["models", "partial"].map((name) => mkdir(join(root, name), { recursive: true })));
     const lock = { file: modelLock(root, modelFolderName(id.key)), purpose: "fetches the same model" };
     return await withLock({ ...lock, signal: options.signal }, async (signal) => {
       const { files } = await findInCache(id.key, root);
       return files ?? (await fillCache(id, root, { ...options, signal })); // another process was quicker
     });
+  });
+}
+
+/**
+ * Does what fetches something into the cache `root`.
+ * @throws what `fetch` throws; for the cache's own troubles CapacityError "disk-full" and ModelError "download"
+ */
+export async function fetchInCache<T>(root: string, fetch: () => Promise<T>): Promise<T> {
+  try {
+    return await fetch();
   } catch (error) {
     throw error instanceof OnewordError ? error : (cacheError(error, root) ?? error);
   }

@@ -61,6 +61,7 @@ async function followLinks(file: string): Promise<string> {
  */
 export async function makeOutputFolder(folder: string, option = "--output"): Promise<void> {
   const file = { file: folder, name: `${option} ${folder}` };
+  if (folder === "") throw new InputError("bad-option", `${option}: names no folder. Name one.`);
   await makeFolder(folder, file);
   await access(folder, constants.W_OK).catch((cause: unknown) => {
     throw outputError(file, cause);

@@ -82,7 +82,8 @@ const originOf = ({ name, identity, weights }: ModelFiles, options: OpenOptions)
 
 function variantOf(options: OpenOptions): string {
   if (options.precision === "int8" && !isSmoothed(options)) return "rows";
-  return [options.signedWeights === false ? "unsigned" : "", options.merged?.identity ?? ""].filter(Boolean).join(" ");
+  const isUnsigned = isSmoothed(options) && options.signedWeights === false;
+  return [isUnsigned ? "unsigned" : "", options.merged?.identity ?? ""].filter(Boolean).join(" ");
 }
 
 /** What the files say, before the weights take their form. */
@@ -158,7 +159,6 @@ async function smoothed(
   const stored = await openCheckpoint(files, {
     ...options,
     precision: "stored",
-    signedWeights: true,
     merged: undefined, // the measurement runs the adapter beside the weights
   });
   const maxima = await options.measure?.(stored);
