@@ -60,3 +60,6 @@ export class DevScore {
     return this.#encoder.close();
   }
 }
+
+/** Whether a score is over the best so far. NaN, of vectors that are all the same, is below every number; a file has null for it. */
+export const beats = (score: number, best: number | null): boolean => !Number.isFinite(best) || score > best!;

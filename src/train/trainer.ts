@@ -13,7 +13,7 @@ import { writeAdapter } from "../models/adapter-file.ts";
 import { type BatchGradients, CachedGradients, DirectGradients, type TrainingBatch } from "./batch-gradients.ts";
 import { type RunState, readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
 import { Dashboard } from "./dashboard.ts";
-import { DevScore, devBatchTokens } from "./dev-score.ts";
+import { beats, DevScore, devBatchTokens } from "./dev-score.ts";
 import { type Example, readExamples } from "./examples.ts";
 import { MemoryPlan } from "./memory-plan.ts";
 import { AdamW, clipByGlobalNorm } from "./optimizer.ts";
@@ -291,7 +291,7 @@ class Run {
       const isOurs = error instanceof ModelError && error.code === "nan-output"; // the weights were all right before
       throw isOurs ? this.#diverged(step, "the adapted model gives no numbers") : error;
     });
-    const isBest = this.#best === null || devSpearman > this.#best.score;
+    const isBest = this.#best === null || beats(devSpearman, this.#best.score);
     const { output } = this.#options;
     if (isBest) {
       await writeAdapter(
