@@ -1,6 +1,6 @@
 import { fixed, type Value } from "../graph/graph.ts";
 import { sigmoid } from "../graph/ops/activation.ts";
-import { addAgain, mul, scalar, sub } from "../graph/ops/elementwise.ts";
+import { add, addAgain, mul, scalar, sub } from "../graph/ops/elementwise.ts";
 import { softmax } from "../graph/ops/fused.ts";
 import { matmul } from "../graph/ops/matmul.ts";
 import { reduceLogSumExp } from "../graph/ops/reduce.ts";
@@ -17,6 +17,15 @@ export interface KeyValues {
   readonly value: Value;
 }
 
+/** Tokens in front, of which there may be none. */
+export interface Past extends KeyValues {
+  /**
+   * float32 [1], added to the logarithm of what the past weighs: 0, or −∞ where there is none, and key and value hold one row of
+   * zeros: not every device reduces over no numbers.
+   */
+  readonly logWeight?: Value;
+}
+
 /** What a layer's attention must know besides its weights. */
 export interface AttentionContext {
   /** Rows whose output is wanted: all tokens, or in the last layer each sequence's last one. */
@@ -28,7 +37,7 @@ export interface AttentionContext {
   readonly keyGrid: HeadGrid;
   readonly rotateKeys: Rotate;
   /** Null where no tokens in front are shared. */
-  readonly past: KeyValues | null;
+  readonly past: Past | null;
   /** Told the layer's own keys and values, [numKeyValueHeads, batch, length, headDim] each. */
   present(own: KeyValues): void;
 }
@@ -78,18 +87,18 @@ function scaledScores(q: Value, key: Value, headDim: number): Value {
  * What the queries find in the past, joined to what they found in their own sequences. The past is the same for all, so its
  * scores and values are one product for the whole batch, without copies or padding. Each of the two has a softmax of its
  * own; their shares in one softmax over both are as the sums of their exponents (FlashAttention's way to join parts, arXiv
- * 2205.14135, section 3.1), so that of the scores, which are many after a long past, none is copied. A past of no tokens has
- * a sum of 0 and no share.
+ * 2205.14135, section 3.1), so that of the scores, which are many after a long past, none is copied.
  * @param own     attention within the sequences, [queries, numHeads · headDim]
  * @param scores  its scores with the mask, [numKeyValueHeads, batch, group · queryLength, length]
  */
-function withPast(own: Value, query: Value, scores: Value, past: KeyValues, grid: HeadGrid): Value {
+function withPast(own: Value, query: Value, scores: Value, past: Past, grid: HeadGrid): Value {
   const headDim = fixed(past.key.shape[2], "headDim");
   const pastScores = scaledScores(grid.toLists(query), past.key, headDim); // [numKeyValueHeads, queries · group, past]
   const fromPast = grid.fromLists(matmul(softmax(pastScores), past.value)); // [queries, numHeads · headDim]
   const ownSum = grid.fromGrid(unsqueeze(reduceLogSumExp(scores, -1), 3)); // [queries, numHeads], its logarithm
   const pastSum = grid.fromLists(unsqueeze(reduceLogSumExp(pastScores, -1), 2));
-  return addAgain(fromPast, scaleHeads(sub(own, fromPast), sigmoid(sub(ownSum, pastSum))));
+  const weighted = past.logWeight ? add(pastSum, past.logWeight) : pastSum;
+  return addAgain(fromPast, scaleHeads(sub(own, fromPast), sigmoid(sub(ownSum, weighted))));
 }
 
 /** Rows [rows, heads · headDim], each head times its factor, [rows, heads]. */

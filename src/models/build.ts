@@ -28,6 +28,7 @@ export const graphNames = {
   state: (layer: number) => `state.${layer}`,
   pastKey: (layer: number) => `past.${layer}.key`,
   pastValue: (layer: number) => `past.${layer}.value`,
+  pastLogWeight: "past_log_weight",
   presentKey: (layer: number) => `present.${layer}.key`,
   presentValue: (layer: number) => `present.${layer}.value`,
 };
@@ -65,7 +66,7 @@ export interface GraphOptions {
  * [batch, length], the token at each cell of the padded grid; token_cell int64 [tokens], the cell of each token, of a
  * shared one any;
  * last_token int64 [batch]; and for every layer past.<i>.key and .value [numKeyValueHeads, past, headDim], the shared
- * prefix, of length 0 where there is none.
+ * prefix, with past_log_weight float32 [1] of 0; where there is none −∞, with one row of zeros in key and value.
  * Outputs: embedding [batch, hiddenSize]; present.<i>.key and .value [numKeyValueHeads, batch, length, headDim].
  *
  * @param layer  hidden state to read, 0 the token embeddings, numLayers or "last" the last layer after the final norm;
@@ -93,11 +94,12 @@ export function buildInferenceGraph(
   const move = moveTokens ? tokenMover(graph, moveTokens) : null;
   if (depth === 0 && !pool) hidden = last(hidden);
   const contexts = depth > 0 ? attentionContexts({ positionIds, gridIndex, tokenCell, lastToken }, config, last) : null;
+  const pastLogWeight = depth > 0 ? graph.input(graphNames.pastLogWeight, "float32", [1]) : null;
   for (let i = 0; i < depth; i++) {
     if (alsoRead.includes(i)) graph.output(read(hidden), graphNames.state(i));
     hidden = move?.(hidden, i) ?? hidden;
     const kind = i === depth - 1 && !pool ? "lastToken" : "allTokens";
-    const context = { ...contexts![kind], ...cachedKeyValues(graph, config, i) };
+    const context = { ...contexts![kind], ...cachedKeyValues(graph, config, i, pastLogWeight!) };
     hidden = architecture.layer(weights.at(architecture.layerScope(i)), hidden, context, config);
   }
   if (depth === config.numLayers) hidden = architecture.finalNorm(weights, hidden, config);
@@ -175,12 +177,18 @@ export function attentionContexts(
   };
 }
 
-function cachedKeyValues(graph: Graph, config: DecoderConfig, i: number): Pick<AttentionContext, "past" | "present"> {
+function cachedKeyValues(
+  graph: Graph,
+  config: DecoderConfig,
+  i: number,
+  logWeight: Value,
+): Pick<AttentionContext, "past" | "present"> {
   const shape = [config.numKeyValueHeads, "past", config.headDim];
   return {
     past: {
       key: graph.input(graphNames.pastKey(i), "float32", shape),
       value: graph.input(graphNames.pastValue(i), "float32", shape),
+      logWeight,
     },
     present: ({ key, value }: KeyValues) => {
       graph.output(key, graphNames.presentKey(i));

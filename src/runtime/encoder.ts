@@ -36,7 +36,7 @@ export class Encoder {
     this.#device = device;
     this.#graph = graph;
     this.#adapter = adapter;
-    this.#empty = { length: 0, feeds: pastFeeds(graph, () => emptyPast(graph)) };
+    this.#empty = { length: 0, feeds: pastFeeds(graph, Number.NEGATIVE_INFINITY, () => rowOfZeros(graph)) };
   }
 
   static async create(graph: InferenceGraph, options: SessionOptions = {}): Promise<Encoder> {
@@ -124,7 +124,7 @@ export class Encoder {
     ]);
     const outputs = await this.outputs(TokenTree.of([ids]), names.flat(), this.#empty);
     const shape = [this.#graph.numKeyValueHeads, ids.length, this.#graph.headDim];
-    const feeds = pastFeeds(this.#graph, (i, part) => {
+    const feeds = pastFeeds(this.#graph, 0, (i, part) => {
       const present = outputs.get(part === "key" ? graphNames.presentKey(i) : graphNames.presentValue(i))!;
       return new Tensor("float32", present, shape);
     });
@@ -136,14 +136,16 @@ export class Encoder {
   }
 }
 
-const emptyPast = (graph: InferenceGraph): Tensor =>
-  new Tensor("float32", new Float32Array(0), [graph.numKeyValueHeads, 0, graph.headDim]);
+const rowOfZeros = ({ numKeyValueHeads, headDim }: InferenceGraph): Tensor =>
+  new Tensor("float32", new Float32Array(numKeyValueHeads * headDim), [numKeyValueHeads, 1, headDim]);
 
 function pastFeeds(
   graph: InferenceGraph,
+  logWeight: number,
   tensor: (layer: number, part: "key" | "value") => Tensor,
 ): Record<string, Tensor> {
   const feeds: Record<string, Tensor> = {};
+  if (graph.layers > 0) feeds[graphNames.pastLogWeight] = new Tensor("float32", Float32Array.of(logWeight), [1]);
   for (let i = 0; i < graph.layers; i++) {
     feeds[graphNames.pastKey(i)] = tensor(i, "key");
     feeds[graphNames.pastValue(i)] = tensor(i, "value");
