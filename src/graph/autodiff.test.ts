@@ -143,7 +143,6 @@ const withoutGradient = [
   "LessOrEqual",
   "Equal",
   "Mod",
-  "BitwiseXor",
   "Sign",
   "Identity",
   "MatMulNBits",

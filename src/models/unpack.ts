@@ -1,6 +1,6 @@
 import { InternalError } from "../errors.ts";
 import { float32Constant, type Value } from "../graph/graph.ts";
-import { add, bitwiseXor, cast, mul, sub } from "../graph/ops/elementwise.ts";
+import { add, cast, mul, sub } from "../graph/ops/elementwise.ts";
 import type { BlockWeight } from "../graph/ops/matmul.ts";
 import type { Nf4Weight } from "../graph/ops/quantized.ts";
 import { gather, reshape, slice, zeroAfter } from "../graph/ops/shape-ops.ts";
@@ -9,8 +9,9 @@ import type { MatrixWeight } from "./weights.ts";
 
 /**
  * A quantised weight as float32 [out, in], unpacked when it runs, and not before `other`, which it will be multiplied with, is
- * there. Every byte goes through an exclusive or with a 0 that is computed of the other's length: else the runtime would unpack
- * constants once and for all when it loads, join the two ways' unpacking, or unpack all layers before it multiplies one.
+ * there. To every byte a 0 is added that is computed of the other's length: else the runtime would unpack constants once and for
+ * all when it loads, join the two ways' unpacking, or unpack all layers before it multiplies one. (CUDA adds bytes; it has no
+ * exclusive or.)
  */
 export function unpacked(matrix: Exclude<MatrixWeight, { kind: "dense" }>, other: Value): Value {
   switch (matrix.kind) {
@@ -25,7 +26,7 @@ export function unpacked(matrix: Exclude<MatrixWeight, { kind: "dense" }>, other
 
 /** The same bytes, as soon as `other` is there. */
 function bytesAfter(other: Value, bytes: Value): Value {
-  return bitwiseXor(bytes, cast(zeroAfter(other), "uint8"));
+  return add(bytes, cast(zeroAfter(other), "uint8"));
 }
 
 /** Both numbers in a byte, by a table of 256 rows: [bytes, 2]. */

@@ -71,10 +71,6 @@ const modOp = defineOp("Mod", { infer: broadcastInputs, gradient: null });
 /** Remainder of whole numbers, with the sign of b. ONNX Mod-13. */
 export const mod = (a: Value, b: Value): Value => single(modOp([a, b]));
 
-const bitwiseXorOp = defineOp("BitwiseXor", { infer: broadcastInputs, gradient: null });
-/** Bits in which whole numbers differ. ONNX BitwiseXor-18. */
-export const bitwiseXor = (a: Value, b: Value): Value => single(bitwiseXorOp([a, b]));
-
 const negOp = defineOp(
   "Neg",
   unary((_x, dy) => neg(dy)),
