@@ -148,7 +148,7 @@ async function openModel(model: string = defaultModel.name, options: LoadOptions
   const chosen = { ...adapter?.recipe, ...named, ...options.recipe, ...(adapter ? { adapter: adapter.identity } : {}) };
   const precision = options.precision ?? chosen.precision ?? defaultPrecision(device);
   checkPrecision(precision, device);
-  await checkDevice(device);
+  await checkDevice(device, precision === "float16" ? precision : "float32");
   if (precision === "int8" && (options.adapters?.length ?? 0) > 0) {
     throw new InputError(
       "bad-option",

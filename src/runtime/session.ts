@@ -4,6 +4,8 @@ import { env, InferenceSession, listSupportedBackends, Tensor } from "onnxruntim
 import { InputError, InternalError, ModelError } from "../errors.ts";
 import { Graph } from "../graph/graph.ts";
 import { writeOnnx } from "../graph/onnx.ts";
+import { cast } from "../graph/ops/elementwise.ts";
+import { reduceMax } from "../graph/ops/reduce.ts";
 import type { Device } from "./device.ts";
 
 export { Tensor };
@@ -29,12 +31,16 @@ export interface SessionOptions {
   readonly isFrugal?: boolean | undefined;
 }
 
+const deviceAdvice = "Use cpu, or see docs/devices.md for what a device needs.";
+
 /** A graph that is ready to run: the only door to the runtime. */
 export class Session {
   readonly #inner: InferenceSession;
+  readonly #device: Device;
 
-  private constructor(inner: InferenceSession) {
+  private constructor(inner: InferenceSession, device: Device) {
     this.#inner = inner;
+    this.#device = device;
   }
 
   /**
@@ -44,6 +50,7 @@ export class Session {
   static async create(graph: Graph, options: SessionOptions = {}): Promise<Session> {
     const device = options.device ?? "cpu";
     checkListed(device);
+    if (device === "cuda") process.env.NVIDIA_TF32_OVERRIDE ??= "0"; // else float32 products have 10 bits
     const folder = weightFolder(graph);
     try {
       const inner = await InferenceSession.create(writeOnnx(graph), {
@@ -60,17 +67,13 @@ export class Session {
           },
         },
       });
-      return new Session(inner);
+      return new Session(inner, device);
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
+      const message = messageOf(error);
       if (device !== "cpu") {
-        throw new InputError(
-          "bad-option",
-          `device ${device} cannot be used here: ${message.trim().replace(/\.$/, "")}. Use cpu.`,
-          {
-            cause: error,
-          },
-        );
+        throw new InputError("bad-option", `device ${device} cannot be used here: ${message}. ${deviceAdvice}`, {
+          cause: error,
+        });
       }
       if (/external data|initializer/i.test(message)) {
         throw new ModelError("corrupt-file", `${folder}: the runtime cannot read the weights: ${message}`, {
@@ -81,12 +84,21 @@ export class Session {
     }
   }
 
-  /** Runs the graph for the named outputs. */
+  /**
+   * Runs the graph for the named outputs.
+   * @throws InputError "bad-option" where a device other than the CPU fails, for want of memory or of a library of its own
+   */
   async run(feeds: Readonly<Record<string, Tensor>>, outputs: readonly string[]): Promise<Record<string, Tensor>> {
     try {
       return (await this.#inner.run(feeds, [...outputs])) as Record<string, Tensor>;
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
+      const message = messageOf(error);
+      if (this.#device !== "cpu") {
+        const advice = "Use fewer tokens a run, or cpu.";
+        throw new InputError("bad-option", `device ${this.#device}: a run failed: ${message}. ${advice}`, {
+          cause: error,
+        });
+      }
       throw new InternalError("runtime", `a run failed: ${message}`, { cause: error });
     }
   }
@@ -111,15 +123,38 @@ export function discard(results: Readonly<Record<string, Tensor>>): void {
 
 /**
  * Whether graphs can run on a device, which a runtime may list without being able to use it.
+ * @param type  in which it is to compute
  * @throws InputError "bad-option"
  */
-export async function checkDevice(device: Device): Promise<void> {
+export async function checkDevice(device: Device, type: "float32" | "float16" = "float32"): Promise<void> {
   checkListed(device);
   if (device === "cpu") return;
-  const graph = new Graph();
-  graph.output(graph.input("x", "float32", [1]), "y");
-  await (await Session.create(graph, { device })).close();
+  const largest = await largestOfOneAndTwo(device, "float32");
+  if (largest !== 2) {
+    const what = `it says the larger of 1 and 2 is ${largest}`;
+    throw new InputError("bad-option", `device ${device} cannot be used here: ${what}. ${deviceAdvice}`);
+  }
+  if (type === "float32") return;
+  await largestOfOneAndTwo(device, type).catch((error: unknown) => {
+    const what = `device ${device} does not compute in float16 here: ${messageOf((error as Error).cause ?? error)}`;
+    throw new InputError("bad-option", `${what}. Use the precision float32, or cpu.`, { cause: error });
+  });
 }
+
+/** A maximum, for which CUDA needs a library of its own. */
+async function largestOfOneAndTwo(device: Device, type: "float32" | "float16"): Promise<number> {
+  const graph = new Graph();
+  const x = cast(graph.input("x", "float32", ["rows", 2]), type);
+  graph.output(cast(reduceMax(x, 1), "float32"), "y");
+  const session = await Session.create(graph, { device });
+  const feeds = { x: new Tensor("float32", Float32Array.of(1, 2), [1, 2]) };
+  const { y } = await session.run(feeds, ["y"]).finally(() => session.close());
+  return y!.data[0] as number;
+}
+
+/** What the runtime says, without a full stop. */
+const messageOf = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).trim().replace(/\.$/, "");
 
 function checkListed(device: Device): void {
   const present = listSupportedBackends().map(({ name }) => name);

@@ -6,7 +6,7 @@ import { resolveModel } from "../files/resolve-model.ts";
 import type { AdapterConfig } from "../models/adapter-file.ts";
 import { openCheckpoint } from "../models/checkpoint.ts";
 import { findArchitecture } from "../models/registry.ts";
-import type { SessionOptions } from "../runtime/session.ts";
+import { checkDevice, type SessionOptions } from "../runtime/session.ts";
 import { completeRecipe, differingModel } from "../text/complete-recipe.ts";
 import { namedRecipe } from "../text/named-recipes.ts";
 import type { RecipeOptions } from "../text/recipe.ts";
@@ -35,6 +35,7 @@ export async function openTrainingModel(
   { signal, onProgress, onWarning }: Pick<LoadOptions, "signal" | "onProgress" | "onWarning"> = {},
 ): Promise<TrainingModel> {
   const { model, cacheDir, offline, precision, rank, alpha, dropout, targets, device, threads } = options;
+  await checkDevice(device);
   const files = await resolveModel(model, { offline, cacheDir: cacheDir ?? undefined, signal, onProgress });
   const packaged = files.source === "path" ? null : packagedAdapter(model);
   if (packaged) {
