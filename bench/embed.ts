@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
-import { resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { cosineSimilarity } from "../src/embed/pooling.ts";
 import { cacheFolder } from "../src/files/cache-folder.ts";
@@ -16,8 +16,8 @@ import { type Measure, median, Side } from "./side.ts";
 /**
  * Sentences per second and peak memory on the first sentences of STS-B dev, in the plain template and with one
  * demonstration, in several modes; beside PyTorch (float32, bfloat16) when ONEWORD_PEER_PYTHON names a Python with torch,
- * transformers and gguf, and beside the int8 products alone. All sides take turns within each round; a ratio is the median
- * of the rounds' ratios.
+ * transformers and gguf, and on the CPU beside the int8 products alone. All sides take turns within each round; a ratio is the
+ * median of the rounds' ratios.
  */
 const { values } = parseArgs({
   options: {
@@ -28,6 +28,9 @@ const { values } = parseArgs({
     model: { type: "string", default: "smollm2-135m" },
     modes: { type: "string", default: "float32,stored,int8,int8 workers,int4" },
     recipes: { type: "string", default: "template,demonstration" },
+    device: { type: "string", default: "cpu" },
+    "batch-tokens": { type: "string", default: "1024" },
+    "peer-batch": { type: "string", default: "64" },
     json: { type: "string" },
   },
 });
@@ -46,7 +49,9 @@ const built = (name: string): string => resolve(import.meta.dirname, name);
 
 function ourSide(mode: string, recipe: RecipeOptions): Side {
   const [precision, workers] = mode.split(" ");
-  const setUp = { model: values.model, precision, threads, workers: workers ? threads : 1, recipe, sentences };
+  const batchTokens = Number(values["batch-tokens"]);
+  const { model, device } = values;
+  const setUp = { model, device, precision, threads, workers: workers ? threads : 1, batchTokens, recipe, sentences };
   return new Side(process.execPath, [built("worker.js")], setUp, threads);
 }
 
@@ -54,7 +59,9 @@ function peerSide(dtype: string, options: RecipeOptions): Side {
   const recipe = completeRecipe(options, { model: files.identity, precision: "float32" });
   const [parts] = promptParts(recipe);
   const prompts = sentences.map((sentence) => fillParts(parts!, cleanUp(sentence, recipe.cleanUp)));
-  const setUp = { gguf: files.weights.file, prompts, dtype };
+  const { kind, file } = files.weights;
+  const model = kind === "gguf" ? file : dirname(file);
+  const setUp = { model, prompts, dtype, device: values.device, batch: Number(values["peer-batch"]) };
   return new Side(python!, [resolve(import.meta.dirname, "../../bench/peer.py")], setUp, threads);
 }
 
@@ -93,16 +100,17 @@ async function measure(recipe: RecipeOptions): Promise<Row[]> {
   const others = peers.map((dtype) => peerSide(dtype, recipe));
   for (const side of [...ours, ...others]) await side.ready();
   await ours[0]!.run(); // for the tokens of a sentence
-  const limit = await limitSide(ours[0]!.measures.pop()!.computedPerSentence!);
-  await limit.ready();
-  const sides = [...ours, limit, ...others];
+  const { computedPerSentence } = ours[0]!.measures.pop()!;
+  const limits = values.device === "cpu" ? [await limitSide(computedPerSentence!)] : [];
+  for (const limit of limits) await limit.ready();
+  const sides = [...ours, ...limits, ...others];
   for (let round = 0; round < Number(values.rounds); round++) for (const side of sides) await side.run();
   for (const side of sides) side.close();
   const reference = Float32Array.from(ours[0]!.measures[0]!.first);
   return sides.map((side): Row => {
     const seconds = side.measures.map((measured) => measured.seconds);
     const first = Float32Array.from(side.measures[0]!.first);
-    const beside = [...others, limit].filter((other) => other !== side);
+    const beside = [...others, ...limits].filter((other) => other !== side);
     return {
       name: side.name,
       sentencesPerSecond: sentences.length / median(seconds),
@@ -141,7 +149,7 @@ function printTable(title: string, rows: readonly Row[]): void {
 }
 
 print(
-  `${sentences.length} STS-B dev sentences, ${values.model}, ${threads} threads, ${values.rounds} rounds in turn, medians; ${cpus()[0]?.model}`,
+  `${sentences.length} STS-B dev sentences, ${values.model}, ${values.device}, ${threads} threads, ${values.rounds} rounds in turn, medians; ${cpus()[0]?.model}`,
 );
 const results: Record<string, Row[]> = {};
 for (const name of values.recipes.split(",")) {

@@ -1,4 +1,4 @@
-"""PyTorch as the peer of bench/embed.ts: the same prompts, sorted by length, in batches of 64.
+"""PyTorch as the peer of bench/embed.ts: the same prompts, sorted by length, in batches of 64, or as many as the set-up says.
 
 Reads the model's GGUF path and the sentences (one line of JSON each) from standard input, then runs once for every line
 "run" and answers with one line of JSON. Needs: torch, transformers, gguf.
@@ -16,9 +16,12 @@ torch.set_num_threads(int(os.environ.get("THREADS", "2")))
 torch.set_grad_enabled(False)
 setup = json.loads(sys.stdin.readline())
 dtype = getattr(torch, setup["dtype"])
-folder, file = os.path.split(setup["gguf"])
+folder, file = setup["model"], None
+if folder.endswith(".gguf"):
+    folder, file = os.path.split(folder)
+device, size = setup["device"], setup["batch"]
 tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file)
-model = AutoModel.from_pretrained(folder, gguf_file=file, dtype=dtype).eval()
+model = AutoModel.from_pretrained(folder, gguf_file=file, dtype=dtype).to(device).eval()
 tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
 tokenizer.padding_side = "right"
 
@@ -26,12 +29,12 @@ tokenizer.padding_side = "right"
 def embed(prompts):
     order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
     rows = [None] * len(prompts)
-    for start in range(0, len(order), 64):
-        batch = order[start : start + 64]
-        inputs = tokenizer([prompts[i] for i in batch], return_tensors="pt", padding=True)
+    for start in range(0, len(order), size):
+        batch = order[start : start + size]
+        inputs = tokenizer([prompts[i] for i in batch], return_tensors="pt", padding=True).to(device)
         hidden = model(input_ids=inputs.input_ids, attention_mask=inputs.attention_mask, use_cache=False).last_hidden_state
         last = inputs.attention_mask.sum(1) - 1
-        for i, row in zip(batch, hidden[torch.arange(len(batch)), last]):
+        for i, row in zip(batch, hidden[torch.arange(len(batch), device=device), last].float().cpu()):
             rows[i] = row
     return rows
 

@@ -7,7 +7,7 @@ import { initialParameters } from "../src/train/parameters.ts";
 import { openTrainingModel } from "../src/train/training-model.ts";
 
 /** One side of bench/train.ts: a training step, optimizer included, on the same triples for every line. */
-interface SetUp extends Pick<TrainOptions, "model" | "precision" | "threads"> {
+interface SetUp extends Pick<TrainOptions, "model" | "precision" | "device" | "threads"> {
   readonly microBatchTokens: number | "batch";
   readonly triples: readonly (readonly [string, string, string])[];
 }

@@ -1,5 +1,5 @@
 import { availableParallelism } from "node:os";
-import { resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { resolveModel } from "../src/files/resolve-model.ts";
 import { cleanUp } from "../src/text/clean-up.ts";
@@ -11,8 +11,8 @@ import { median, Side } from "./side.ts";
 
 /**
  * Triples per second and peak memory of a training step, LoRA of rank 64 on all linear weights, beside PyTorch + PEFT when
- * ONEWORD_PEER_PYTHON names a Python that has them. The sides take turns within each round. Peaks are of resident pages; ours
- * count what two sessions map from one file once.
+ * ONEWORD_PEER_PYTHON names a Python that has them, on the CPU or on CUDA. The sides take turns within each round. Peaks are of
+ * resident pages, the device's memory is not in them; ours count what two sessions map from one file once.
  */
 const { values } = parseArgs({
   options: {
@@ -21,6 +21,9 @@ const { values } = parseArgs({
     batch: { type: "string", default: "16" },
     threads: { type: "string", default: String(availableParallelism()) },
     model: { type: "string", default: "smollm2-135m" },
+    device: { type: "string", default: "cpu" },
+    /** Precision and most tokens of a run, or `batch`. */
+    modes: { type: "string", default: "float32 batch,float32 256,nf4 256" },
   },
 });
 
@@ -37,15 +40,17 @@ const [parts] = promptParts(recipe);
 const prompts = triples.map((triple) => triple.map((text) => fillParts(parts!, cleanUp(text, recipe.cleanUp))));
 
 const worker = resolve(import.meta.dirname, "train-worker.js");
-const base = { model: values.model, threads, triples };
-const sides = [
-  new Side(process.execPath, [worker], { ...base, precision: "float32", microBatchTokens: "batch" }, threads),
-  new Side(process.execPath, [worker], { ...base, precision: "float32", microBatchTokens: 256 }, threads),
-  new Side(process.execPath, [worker], { ...base, precision: "nf4", microBatchTokens: 256 }, threads),
-];
+const sides = values.modes.split(",").map((mode) => {
+  const [precision, tokens] = mode.split(" ");
+  const microBatchTokens = tokens === "batch" ? tokens : Number(tokens);
+  const setUp = { model: values.model, device: values.device, threads, triples, precision, microBatchTokens };
+  return new Side(process.execPath, [worker], setUp, threads);
+});
 const python = process.env.ONEWORD_PEER_PYTHON;
 const peer = resolve(import.meta.dirname, "../../bench/train-peer.py");
-if (python) sides.push(new Side(python, [peer], { gguf: files.weights.file, prompts }, threads));
+const { file } = files.weights;
+const peerModel = files.weights.kind === "gguf" ? file : dirname(file);
+if (python) sides.push(new Side(python, [peer], { model: peerModel, device: values.device, prompts }, threads));
 
 for (const side of sides) await side.ready();
 for (let round = 0; round < warmUpRounds; round++) for (const side of sides) await side.run();
@@ -55,7 +60,9 @@ for (const side of sides) side.close();
 
 const reference = sides.at(-1)!;
 const print = (line: string): boolean => process.stdout.write(`${line}\n`);
-print(`${triples.length} triples a step, ${threads} threads, ${values.rounds} rounds in turn, medians`);
+print(
+  `${triples.length} triples a step, ${values.device}, ${threads} threads, ${values.rounds} rounds in turn, medians`,
+);
 for (const side of sides) {
   const rate = triples.length / median(side.measures.map(({ seconds }) => seconds));
   const peak = Math.max(...side.measures.map(({ peakBytes }) => peakBytes)) / 2 ** 20;

@@ -1,12 +1,15 @@
 import { createInterface } from "node:readline";
 import { load } from "../src/index.ts";
+import type { Device } from "../src/runtime/device.ts";
 import type { Precision, RecipeOptions } from "../src/text/recipe.ts";
 import type { Measure } from "./side.ts";
 
 /** Our side of bench/embed.ts: reads the set-up, then runs once for every line and answers with one line of JSON. */
 interface SetUp {
   readonly model: string;
+  readonly device: Device;
   readonly precision: Precision;
+  readonly batchTokens: number;
   readonly threads: number;
   readonly workers: number;
   readonly recipe: RecipeOptions;
@@ -14,15 +17,17 @@ interface SetUp {
 }
 
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-const { model: name, precision, recipe, sentences, threads, workers } = JSON.parse((await lines.next()).value) as SetUp;
-const model = await load(name, { precision, recipe, workers, threads: workers > 1 ? threads / workers : threads });
+const { sentences, batchTokens, ...setUp } = JSON.parse((await lines.next()).value) as SetUp;
+const { model: name, device, precision, recipe, workers } = setUp;
+const threads = workers > 1 ? setUp.threads / workers : setUp.threads;
+const model = await load(name, { device, precision, recipe, workers, threads });
 const answer = (value: unknown): boolean => process.stdout.write(`${JSON.stringify(value)}\n`);
 
 answer({ name: `oneword ${precision}${workers > 1 ? `, ${workers} workers` : ""}` });
 while (!(await lines.next()).done) {
   const before = model.statistics;
   const start = performance.now();
-  const rows = await model.embed(sentences);
+  const rows = await model.embed(sentences, { batchTokens });
   const milliseconds = performance.now() - start;
   const { tokens, computedTokens, cells, runtimeMs } = model.statistics;
   const measure: Measure = {

@@ -10,6 +10,7 @@ import { openCheckpoint } from "../src/models/checkpoint.ts";
 import { findArchitecture } from "../src/models/registry.ts";
 import { Encoder } from "../src/runtime/encoder.ts";
 import { TokenTree } from "../src/text/token-tree.ts";
+import { onDevice } from "./device.ts";
 
 /** hidden_states of transformers on PyTorch in float32, see the folder's README. */
 const golden = resolve(import.meta.dirname, "fixtures/golden");
@@ -53,7 +54,7 @@ describe.each(names)("golden %s in float16", (name) => {
   test("every layer's last token equals the reference (2^-11 · (1 + 2 · layer) of the largest)", async () => {
     const { config, cases, graphTo } = await openGolden(name);
     for (let layer = 0; layer <= config.numLayers; layer++) {
-      const encoder = await Encoder.create(graphTo(layer));
+      const encoder = await Encoder.create(graphTo(layer), onDevice);
       const states = await encoder.run(TokenTree.of(cases.map(({ ids }) => ids)));
       await encoder.close();
       const isLast = layer === config.numLayers;
@@ -66,7 +67,7 @@ describe.each(names)("golden %s in float16", (name) => {
 
   test("a prefix that is run once and kept gives the same states", async () => {
     const { config, cases, graphTo } = await openGolden(name);
-    const encoder = await Encoder.create(graphTo("last"));
+    const encoder = await Encoder.create(graphTo("last"), onDevice);
     const { ids, lastToken } = cases.find((golden) => golden.ids.length > 4)!;
     const prefix = await encoder.cachePrefix(ids.slice(0, 3));
     const states = await encoder.run(TokenTree.of([ids.slice(3)]), prefix);

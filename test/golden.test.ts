@@ -8,6 +8,7 @@ import type { DecoderConfig } from "../src/models/config.ts";
 import { architectures, findArchitecture } from "../src/models/registry.ts";
 import { Encoder } from "../src/runtime/encoder.ts";
 import { TokenTree } from "../src/text/token-tree.ts";
+import { onDevice } from "./device.ts";
 
 /** hidden_states of transformers on PyTorch in float32, one sequence at a time: the folder's expected.json. */
 interface GoldenCase {
@@ -63,7 +64,7 @@ function describeGolden(folder: string): void {
   test(`every layer's last token equals the reference (max |Δ| ${tolerance}), all sequences in one batch`, async () => {
     const { architecture, checkpoint, config, cases } = await openGolden(folder);
     for (let layer = 0; layer <= config.numLayers; layer++) {
-      const encoder = await Encoder.create(buildInferenceGraph(architecture, config, checkpoint, layer));
+      const encoder = await Encoder.create(buildInferenceGraph(architecture, config, checkpoint, layer), onDevice);
       const states = await encoder.run(TokenTree.of(cases.map(({ ids }) => ids)));
       cases.forEach((golden, i) => {
         const expected = layer === config.numLayers ? golden.lastToken : golden.allLayersLastToken[layer]!;
@@ -76,7 +77,7 @@ function describeGolden(folder: string): void {
 
   test("a prefix that is run once and kept gives the same states", async () => {
     const { architecture, checkpoint, config, cases } = await openGolden(folder);
-    const encoder = await Encoder.create(buildInferenceGraph(architecture, config, checkpoint));
+    const encoder = await Encoder.create(buildInferenceGraph(architecture, config, checkpoint), onDevice);
     for (const { ids, lastToken } of cases.filter((golden) => golden.ids.length > 4)) {
       const length = Math.floor(ids.length / 2);
       const prefix = await encoder.cachePrefix(ids.slice(0, length));
@@ -90,7 +91,7 @@ function describeGolden(folder: string): void {
 
   test("a beginning that several sequences share, computed once, gives the same states", async () => {
     const { architecture, checkpoint, config, cases } = await openGolden(folder);
-    const encoder = await Encoder.create(buildInferenceGraph(architecture, config, checkpoint));
+    const encoder = await Encoder.create(buildInferenceGraph(architecture, config, checkpoint), onDevice);
     for (const { ids, lastToken } of cases.filter((golden) => golden.ids.length > 4)) {
       const half = Math.floor(ids.length / 2);
       const tree = TokenTree.of([[...ids, ids[1]!], ids, [...ids.slice(0, half), ids[1]!, ids[2]!], ids]);

@@ -17,6 +17,7 @@ import { AdamW, clipByGlobalNorm } from "../src/train/optimizer.ts";
 import { FlatTensors } from "../src/train/parameters.ts";
 import { linearSchedule } from "../src/train/schedule.ts";
 import type { AdaptedModel } from "../src/train/training-graph.ts";
+import { onDevice } from "./device.ts";
 
 /** Contrastive LoRA training by PEFT on PyTorch, float32: the folder's expected.json. */
 interface Expected {
@@ -85,9 +86,9 @@ function relative(a: ArrayLike<number>, b: ArrayLike<number>): number {
 
 const engines = {
   "the whole batch in one run": ({ model, expected }: Golden) =>
-    DirectGradients.create(model, expected.temperature, {}),
+    DirectGradients.create(model, expected.temperature, onDevice),
   "gradient caching in parts of 40 tokens": ({ model, expected }: Golden) =>
-    CachedGradients.create(model, expected.temperature, {}, 40),
+    CachedGradients.create(model, expected.temperature, onDevice, 40),
 };
 
 function describeTraining(root: string, name: string): void {
@@ -148,8 +149,8 @@ describe.each(["llama", "opt"])("training %s", (name) => {
     ];
     await expectEqualGradients(
       golden,
-      [await DirectGradients.create(whole, expected.temperature, {}), batchOf(long)],
-      [await DirectGradients.create(once, expected.temperature, {}), batchOf(triples, prefix)],
+      [await DirectGradients.create(whole, expected.temperature, onDevice), batchOf(long)],
+      [await DirectGradients.create(once, expected.temperature, onDevice), batchOf(triples, prefix)],
     );
   });
 
@@ -165,7 +166,7 @@ describe.each(["llama", "opt"])("training %s", (name) => {
     const batch = batchOf([[anchor!, longer, anchor!], [forked, [...longer, 3], negative!], ...others]);
     await expectEqualGradients(
       golden,
-      [await DirectGradients.create({ ...golden.model, dropout: tokensApart }, expected.temperature, {}), batch],
+      [await DirectGradients.create({ ...golden.model, dropout: tokensApart }, expected.temperature, onDevice), batch],
       [await engines[engine as keyof typeof engines](golden), batch],
     );
   });
