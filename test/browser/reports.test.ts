@@ -92,11 +92,10 @@ describe.skipIf(browserProgram === undefined)("a page that the command line writ
     opened("evaluation", narrow, async (page) => {
       await page.keyboard.press("Tab");
       await page.keyboard.press("Enter");
-      expect(new URL(page.url()).hash).toBe("#stsb-dev");
-      expect(await page.evaluate(() => window.scrollY)).toBeGreaterThan(0);
+      await page.waitForFunction(() => location.hash === "#stsb-dev" && window.scrollY > 0); // the page takes its time
       await page.locator("summary").focus();
       await page.keyboard.press("Enter");
-      expect(await page.locator("details code").first().isVisible()).toBe(true);
+      await page.locator("details code").first().waitFor({ state: "visible" });
       expect(await overflow(page)).toBe(0);
     }));
 
