@@ -34,3 +34,18 @@ test.each(["llama", "opt"])(
     expect(ownOperators(await graphFor(name, "float16"))).toEqual([]);
   },
 );
+
+test.each(["float32", "float16"] as const)(
+  "the %s graphs hold no infinity, which shaders may not know",
+  async (type) => {
+    const { graph } = await graphFor("llama", type);
+    const constants = [...graph.initializers.values()].filter(({ data }) => "bytes" in data);
+    const floats = constants.flatMap(({ value, data }) => {
+      const { buffer } = (data as { bytes: Uint8Array }).bytes.slice();
+      if (value.type === "float16") return Array.from(new Uint16Array(buffer), (bits) => (bits & 0x7c00) !== 0x7c00);
+      return value.type === "float32" ? Array.from(new Float32Array(buffer), Number.isFinite) : [];
+    });
+    expect(floats.length).toBeGreaterThan(10);
+    expect(floats).not.toContain(false);
+  },
+);

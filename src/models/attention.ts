@@ -20,8 +20,8 @@ export interface KeyValues {
 /** Tokens in front, of which there may be none. */
 export interface Past extends KeyValues {
   /**
-   * float32 [1], added to the logarithm of what the past weighs: 0, or −∞ where there is none, and key and value hold one row of
-   * zeros: not every device reduces over no numbers.
+   * float32 [1], added to the logarithm of what the past weighs: 0, or logOfNone where there is none, and key and value hold one
+   * row of zeros: not every device reduces over no numbers.
    */
   readonly logWeight?: Value;
 }

@@ -66,7 +66,7 @@ export interface GraphOptions {
  * [batch, length], the token at each cell of the padded grid; token_cell int64 [tokens], the cell of each token, of a
  * shared one any;
  * last_token int64 [batch]; and for every layer past.<i>.key and .value [numKeyValueHeads, past, headDim], the shared
- * prefix, with past_log_weight float32 [1] of 0; where there is none −∞, with one row of zeros in key and value.
+ * prefix, with past_log_weight float32 [1] of 0; where there is none logOfNone, with one row of zeros in key and value.
  * Outputs: embedding [batch, hiddenSize]; present.<i>.key and .value [numKeyValueHeads, batch, length, headDim].
  *
  * @param layer  hidden state to read, 0 the token embeddings, numLayers or "last" the last layer after the final norm;

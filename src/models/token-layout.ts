@@ -145,7 +145,13 @@ export function rotateAt(positionIds: Value, rotary: RotaryConfig | null): Rotat
 }
 
 /**
- * 0 where a query may look, −∞ where not, for queries at every position.
+ * What stands for the logarithm of 0: e to it is 0 in float32, beside any scores that attention has, and float16 holds it. Not
+ * −∞, which a shader may take not to be there (WGSL, "Floating Point Evaluation").
+ */
+export const logOfNone = -3e4;
+
+/**
+ * 0 where a query may look, logOfNone where not, for queries at every position.
  * @param index  int64 [batch, length]
  * @returns [group · length, length]
  */
@@ -169,7 +175,7 @@ export function lastTokenMask(index: Value, lastPosition: Value): Value {
 }
 
 function maskWhere(allowed: Value): Value {
-  return where(allowed, scalar(allowed, 0), scalar(allowed, Number.NEGATIVE_INFINITY));
+  return where(allowed, scalar(allowed, 0), scalar(allowed, logOfNone));
 }
 
 /** Position in its own sequence of each sequence's last token, int64 [batch]. */

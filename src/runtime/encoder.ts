@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { ModelError } from "../errors.ts";
 import { graphHash } from "../graph/graph-hash.ts";
 import { graphNames, type InferenceGraph } from "../models/build.ts";
+import { logOfNone } from "../models/token-layout.ts";
 import { TokenTree } from "../text/token-tree.ts";
 import type { Device } from "./device.ts";
 import { runtimeVersion, Session, type SessionOptions, Tensor } from "./session.ts";
@@ -36,7 +37,7 @@ export class Encoder {
     this.#device = device;
     this.#graph = graph;
     this.#adapter = adapter;
-    this.#empty = { length: 0, feeds: pastFeeds(graph, Number.NEGATIVE_INFINITY, () => rowOfZeros(graph)) };
+    this.#empty = { length: 0, feeds: pastFeeds(graph, logOfNone, () => rowOfZeros(graph)) };
   }
 
   static async create(graph: InferenceGraph, options: SessionOptions = {}): Promise<Encoder> {
