@@ -208,6 +208,27 @@ describe("a run", () => {
     expect(page.match(/<circle /g)!.length).toBeGreaterThan(6);
   });
 
+  test("is stopped in the middle of a step or a score, and goes on to the same end", async () => {
+    const changes = { epochs: 1, dropout: 0.1, evalEvery: 6, microBatchTokens: 120 };
+    const numbers = async (output: string) =>
+      (await logOf(output)).map(({ step, loss, devSpearman }) => ({ step, loss, devSpearman }));
+    const whole = await train(options("not stopped", changes));
+    for (const step of [3, 6]) {
+      const output = `stopped after ${step}`;
+      const stop = new AbortController();
+      const onStep = (report: { step: number }): void => {
+        if (report.step === step) setTimeout(() => stop.abort(), 5);
+      };
+      await expect(train(options(output, changes), { signal: stop.signal, onStep })).rejects.toMatchObject({
+        code: "aborted",
+        message: `stopped after ${step} steps; --resume goes on from there.`,
+      });
+      expect((await numbers(output)).some(({ devSpearman }) => devSpearman !== undefined)).toBe(false);
+      expect(await train({ ...options(output, changes), resume: true })).toEqual(whole);
+      expect(await numbers(output)).toEqual(await numbers("not stopped"));
+    }
+  });
+
   test("into a place below a file is refused by the place's name", async () => {
     await expect(train(options(join("config.json", "run")))).rejects.toMatchObject({
       code: "bad-option",

@@ -56,11 +56,16 @@ export async function runBatches<T>(
 ): Promise<T[]> {
   const results = new Array<T>(sequences.length);
   for (const batch of planBatches(sequences, options)) {
-    if (signal?.aborted) throw new InputError("aborted", "stopped by the caller's signal.", { cause: signal.reason });
+    stopIfAborted(signal);
     const rows = await run(batch);
     for (const [row, index] of batch.indexes.entries()) results[index] = rows[row]!;
   }
   return results;
+}
+
+/** @throws InputError "aborted" when the signal says so */
+export function stopIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new InputError("aborted", "stopped by the caller's signal.", { cause: signal.reason });
 }
 
 function fits(tree: TokenTree, sequence: TokenSequence, maxBatchTokens: number): boolean {

@@ -6,7 +6,7 @@ import { prune } from "../graph/rewrite/prune.ts";
 import { prefixIdsName } from "../models/build-training.ts";
 import { layoutFeeds } from "../runtime/encoder.ts";
 import { discard, Session, type SessionOptions, Tensor } from "../runtime/session.ts";
-import { planBatches } from "../text/batch.ts";
+import { planBatches, stopIfAborted } from "../text/batch.ts";
 import { type TokenSequence, TokenTree } from "../text/token-tree.ts";
 import { dropoutFeeds } from "./dropout.ts";
 import { infoNce } from "./info-nce.ts";
@@ -35,8 +35,12 @@ export interface BatchResult {
 /** Loss of a batch, and the gradients by an adapter's parameters. */
 export interface BatchGradients {
   readonly tensors: TrainingGraph["tensors"];
-  /** @param seed  of the dropout masks */
-  compute(batch: TrainingBatch, parameters: FlatTensors, seed?: number): Promise<BatchResult>;
+  /**
+   * @param seed    of the dropout masks
+   * @param signal  heeded between two runs
+   * @throws InputError "aborted"
+   */
+  compute(batch: TrainingBatch, parameters: FlatTensors, seed?: number, signal?: AbortSignal): Promise<BatchResult>;
   close(): Promise<void>;
 }
 
@@ -171,17 +175,18 @@ export class CachedGradients implements BatchGradients {
     return new CachedGradients(model, graph, sessions, microBatchTokens);
   }
 
-  async compute(batch: TrainingBatch, parameters: FlatTensors, seed = 0): Promise<BatchResult> {
+  async compute(batch: TrainingBatch, parameters: FlatTensors, seed = 0, signal?: AbortSignal): Promise<BatchResult> {
     const sequences = this.#feeds.sequences(batch);
     const batches = [...planBatches(sequences, { maxBatchTokens: this.#microBatchTokens })];
     const parts = batches.map(({ indexes, tree }, part) => ({
       rows: indexes,
       feeds: this.#feeds.of(tree, batch, parameters, seed + part),
     }));
-    const embeddings = await this.#embed(parts, sequences.length);
+    const embeddings = await this.#embed(parts, sequences.length, signal);
     const { loss, grad } = await this.#lossOf(embeddings, batch.anchors.length);
     for (const sum of this.#sums) sum.fill(0);
     for (const { rows, feeds } of parts) {
+      stopIfAborted(signal);
       const rowGrads = takeRows(grad, rows);
       const outputs = await this.#backward.run(
         { ...feeds, [trainingNames.embeddingGradient]: rowGrads },
@@ -195,10 +200,15 @@ export class CachedGradients implements BatchGradients {
     return { loss, gradients: this.#sums };
   }
 
-  async #embed(parts: readonly { rows: readonly number[]; feeds: Feeds }[], count: number): Promise<Tensor> {
+  async #embed(
+    parts: readonly { rows: readonly number[]; feeds: Feeds }[],
+    count: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Tensor> {
     let all: Float32Array | undefined;
     let width = 0;
     for (const { rows, feeds } of parts) {
+      stopIfAborted(signal);
       const outputs = await this.#forward.run(feeds, [trainingNames.embedding]);
       const { data, dims } = outputs[trainingNames.embedding]!;
       width = dims[1]!;

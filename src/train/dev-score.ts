@@ -43,14 +43,17 @@ export class DevScore {
     return new DevScore(await Encoder.create(graph, options), set, prompts, maxBatchTokens);
   }
 
-  /** @returns Spearman's correlation, in [-1, 1] */
-  async score(parameters: FlatTensors): Promise<number> {
+  /**
+   * @returns Spearman's correlation, in [-1, 1]
+   * @throws InputError "aborted" between two runs when the signal says so
+   */
+  async score(parameters: FlatTensors, signal?: AbortSignal): Promise<number> {
     const encoder = this.#encoder.adapted(parameterFeeds(parameters));
     const prefix = await encoder.cachePrefix(this.#prompts.prefix);
     const pairs = this.#set.subsets.flatMap((subset) => subset.pairs);
     const texts = [...new Set(pairs.flatMap(({ sentence1, sentence2 }) => [sentence1, sentence2]))];
     const sequences = texts.map((text) => ({ ids: this.#prompts.encode(text) }));
-    const plan = { maxBatchTokens: this.#maxBatchTokens };
+    const plan = { maxBatchTokens: this.#maxBatchTokens, signal };
     const rows = await runBatches(sequences, plan, ({ tree }) => encoder.run(tree, prefix));
     const vectors = new Map(texts.map((text, i) => [text, rows[i]!]));
     return scoreSts(this.#set, (text) => vectors.get(text)!).all.spearman;

@@ -10,6 +10,7 @@ import { type StsTask, stsTasks, taskTitles } from "../evaluate/tasks.ts";
 import { makeOutputFolder } from "../files/output-file.ts";
 import { lockForProcess } from "../files/process-lock.ts";
 import { writeAdapter } from "../models/adapter-file.ts";
+import { stopIfAborted } from "../text/batch.ts";
 import { type BatchGradients, CachedGradients, DirectGradients, type TrainingBatch } from "./batch-gradients.ts";
 import { type RunState, readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
 import { Dashboard } from "./dashboard.ts";
@@ -27,8 +28,8 @@ import { TrainingLog } from "./training-log.ts";
 import { openTrainingModel, type TrainingModel } from "./training-model.ts";
 
 export const checkpointName = "checkpoint.safetensors";
-/** Steps that a crash costs at most. */
-const checkpointEvery = 10;
+/** What a crash costs at most, whichever is less, besides the step that it falls into. */
+const checkpointEvery = { steps: 10, milliseconds: 120_000 };
 
 /** One step, for whoever watches. */
 export interface StepReport {
@@ -192,6 +193,8 @@ class Run {
   readonly #parameters: FlatTensors;
   readonly #optimizer: AdamW;
   #best: RunState["best"] = null;
+  /** When the last checkpoint was. */
+  #written = { step: 0, time: performance.now() };
 
   constructor(
     options: TrainOptions,
@@ -240,23 +243,27 @@ class Run {
     dashboard: Dashboard | null,
   ): Promise<TrainResult> {
     const { evalEvery } = this.#options;
-    for (let step = done; step < steps.length; step++) {
-      if (this.#observer.signal?.aborted) {
-        await this.#writeCheckpoint(step);
-        throw new InputError("aborted", `stopped after ${step} steps; --resume goes on from there.`);
+    const { signal } = this.#observer;
+    const isScored = (step: number): boolean => step > 0 && (step % evalEvery === 0 || step === steps.length);
+    try {
+      if (isScored(done) && !log.hasScore(done)) await this.#evaluate(done, log); // in which it was stopped
+      for (let step = done; step < steps.length; step++) {
+        stopIfAborted(signal);
+        const batch = batchOf(
+          steps[step]!.map((i) => examples[i]!),
+          this.#model.prompts,
+        );
+        const report = await this.#step(step, steps.length, batch);
+        await log.append(report);
+        this.#observer.onStep?.(report);
+        if (isScored(step + 1)) await this.#evaluate(step + 1, log);
+        else if (this.#isCheckpointDue()) await this.#writeCheckpoint();
+        await dashboard?.show(log.entries);
       }
-      const batch = batchOf(
-        steps[step]!.map((i) => examples[i]!),
-        this.#model.prompts,
-      );
-      const report = await this.#step(step, steps.length, batch);
-      await log.append(report);
-      this.#observer.onStep?.(report);
-      const isLast = step + 1 === steps.length;
-      const evaluation = (step + 1) % evalEvery === 0 || isLast ? await this.#evaluate(step + 1) : null;
-      if (evaluation) await log.append(evaluation);
-      if (evaluation || (step + 1) % checkpointEvery === 0) await this.#writeCheckpoint(step + 1);
-      await dashboard?.show(log.entries);
+    } catch (error) {
+      if (!(error instanceof InputError && error.code === "aborted")) throw error;
+      await this.#writeCheckpoint();
+      throw new InputError("aborted", `stopped after ${this.#optimizer.step} steps; --resume goes on from there.`);
     }
     return { steps: steps.length, best: this.#best! };
   }
@@ -266,13 +273,15 @@ class Run {
     const file = join(this.#options.output, checkpointName);
     const state = await readCheckpoint(file, this.#fingerprint, this.#parameters, this.#optimizer);
     this.#best = state?.best ?? null;
-    return state?.step ?? 0;
+    const step = state?.step ?? 0;
+    this.#written = { step, time: performance.now() };
+    return step;
   }
 
   async #step(step: number, totalSteps: number, batch: TrainingBatch): Promise<StepReport> {
     const startedAt = performance.now();
     const seed = (this.#options.seed * 1_000_003 + step) * 4096; // apart from those of other steps' parts
-    const { loss, gradients } = await this.#engine.compute(batch, this.#parameters, seed);
+    const { loss, gradients } = await this.#engine.compute(batch, this.#parameters, seed, this.#observer.signal);
     const gradNorm = clipByGlobalNorm(gradients, this.#options.maxGradNorm);
     if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) {
       throw this.#diverged(step + 1, `the loss is ${loss}, the gradient's norm ${gradNorm}`);
@@ -286,12 +295,12 @@ class Run {
   }
 
   /** Scores, and keeps the adapter if it is the best so far. */
-  async #evaluate(step: number): Promise<EvaluationReport> {
-    const devSpearman = await this.#dev.score(this.#parameters).catch((error: unknown) => {
+  async #evaluate(step: number, log: TrainingLog): Promise<void> {
+    const devSpearman = await this.#dev.score(this.#parameters, this.#observer.signal).catch((error: unknown) => {
       const isOurs = error instanceof ModelError && error.code === "nan-output"; // the weights were all right before
       throw isOurs ? this.#diverged(step, "the adapted model gives no numbers") : error;
     });
-    const isBest = this.#best === null || beats(devSpearman, this.#best.score);
+    const isBest = this.#best === null || this.#best.step === step || beats(devSpearman, this.#best.score);
     const { output } = this.#options;
     if (isBest) {
       await writeAdapter(
@@ -302,9 +311,10 @@ class Run {
       );
       this.#best = { score: devSpearman, step };
     }
+    await this.#writeCheckpoint(); // before the log, whose scores are not made again; after the score, which may be of no use
     const report = { step, devSpearman, isBest };
+    await log.append(report);
     this.#observer.onEvaluation?.(report);
-    return report;
   }
 
   #diverged(step: number, what: string): InputError {
@@ -314,9 +324,17 @@ class Run {
     return new InputError("diverged", `${this.#options.output}: step ${step}: ${what}. ${kept}. ${advice}`);
   }
 
-  #writeCheckpoint(step: number): Promise<void> {
+  #isCheckpointDue(): boolean {
+    const { step, time } = this.#written;
+    const { steps, milliseconds } = checkpointEvery;
+    return this.#optimizer.step - step >= steps || performance.now() - time >= milliseconds;
+  }
+
+  async #writeCheckpoint(): Promise<void> {
+    const { step } = this.#optimizer;
     const state = { step, best: this.#best, fingerprint: this.#fingerprint };
-    return writeCheckpoint(join(this.#options.output, checkpointName), state, this.#parameters, this.#optimizer);
+    await writeCheckpoint(join(this.#options.output, checkpointName), state, this.#parameters, this.#optimizer);
+    this.#written = { step, time: performance.now() };
   }
 }
 

@@ -27,6 +27,10 @@ export class TrainingLog {
     return new TrainingLog(file, kept);
   }
 
+  hasScore(step: number): boolean {
+    return this.#entries.some((entry) => entry.step === step && entry.devSpearman !== undefined);
+  }
+
   /** @throws CapacityError "disk-full" */
   async append(entry: { readonly step: number }): Promise<void> {
     const timed = { time: new Date().toISOString(), ...entry };
