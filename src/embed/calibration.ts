@@ -48,7 +48,7 @@ export async function measureActivations(
     },
     ...(onModel ? { lora: onModel.lora } : {}),
   });
-  const plain = await Encoder.create(graph);
+  const plain = await Encoder.create(graph, { isFrugal: true });
   const encoder = onModel ? plain.adapted(onModel.feeds(plain.inputNames)) : plain;
   try {
     const maxima = new Map<string, Float32Array>();
