@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
-import { dirname, resolve } from "node:path";
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { cosineSimilarity } from "../src/embed/pooling.ts";
 import { cacheFolder } from "../src/files/cache-folder.ts";
@@ -11,7 +11,7 @@ import { cleanUp } from "../src/text/clean-up.ts";
 import { completeRecipe } from "../src/text/complete-recipe.ts";
 import { fillParts, promptParts } from "../src/text/prompt-parts.ts";
 import type { RecipeOptions } from "../src/text/recipe.ts";
-import { type Measure, median, Side } from "./side.ts";
+import { type Measure, median, peerModel, Side } from "./side.ts";
 
 /**
  * Sentences per second and peak memory on the first sentences of STS-B dev, in the plain template and with one
@@ -59,9 +59,7 @@ function peerSide(dtype: string, options: RecipeOptions): Side {
   const recipe = completeRecipe(options, { model: files.identity, precision: "float32" });
   const [parts] = promptParts(recipe);
   const prompts = sentences.map((sentence) => fillParts(parts!, cleanUp(sentence, recipe.cleanUp)));
-  const { kind, file } = files.weights;
-  const model = kind === "gguf" ? file : dirname(file);
-  const setUp = { model, prompts, dtype, device: values.device, batch: Number(values["peer-batch"]) };
+  const setUp = { model: peerModel(files), prompts, dtype, device: values.device, batch: Number(values["peer-batch"]) };
   return new Side(python!, [resolve(import.meta.dirname, "../../bench/peer.py")], setUp, threads);
 }
 

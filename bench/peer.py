@@ -1,6 +1,6 @@
 """PyTorch as the peer of bench/embed.ts: the same prompts, sorted by length, in batches of 64, or as many as the set-up says.
 
-Reads the model's GGUF path and the sentences (one line of JSON each) from standard input, then runs once for every line
+Reads the model's GGUF file or folder and the sentences (one line of JSON each) from standard input, then runs once for every line
 "run" and answers with one line of JSON. Needs: torch, transformers, gguf.
 """
 import json

@@ -1,5 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { dirname } from "node:path";
 import { createInterface } from "node:readline";
+import type { ModelFiles } from "../src/files/model-files.ts";
 
 /** What a side says of one run. */
 export interface Measure {
@@ -66,3 +68,6 @@ export class Side {
 }
 
 export const median = (numbers: readonly number[]): number => numbers.toSorted((a, b) => a - b)[numbers.length >> 1]!;
+
+/** What transformers is told: a GGUF file, or the folder of safetensors. */
+export const peerModel = ({ weights: { kind, file } }: ModelFiles): string => (kind === "gguf" ? file : dirname(file));

@@ -1,5 +1,5 @@
 import { availableParallelism } from "node:os";
-import { dirname, resolve } from "node:path";
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { resolveModel } from "../src/files/resolve-model.ts";
 import { cleanUp } from "../src/text/clean-up.ts";
@@ -7,7 +7,7 @@ import { completeRecipe } from "../src/text/complete-recipe.ts";
 import { fillParts, promptParts } from "../src/text/prompt-parts.ts";
 import { readExamples } from "../src/train/examples.ts";
 import { trainDefaults } from "../src/train/options.ts";
-import { median, Side } from "./side.ts";
+import { median, peerModel, Side } from "./side.ts";
 
 /**
  * Triples per second and peak memory of a training step, LoRA of rank 64 on all linear weights, beside PyTorch + PEFT when
@@ -48,9 +48,7 @@ const sides = values.modes.split(",").map((mode) => {
 });
 const python = process.env.ONEWORD_PEER_PYTHON;
 const peer = resolve(import.meta.dirname, "../../bench/train-peer.py");
-const { file } = files.weights;
-const peerModel = files.weights.kind === "gguf" ? file : dirname(file);
-if (python) sides.push(new Side(python, [peer], { model: peerModel, device: values.device, prompts }, threads));
+if (python) sides.push(new Side(python, [peer], { model: peerModel(files), device: values.device, prompts }, threads));
 
 for (const side of sides) await side.ready();
 for (let round = 0; round < warmUpRounds; round++) for (const side of sides) await side.run();
