@@ -1,5 +1,5 @@
 import { stat } from "node:fs/promises";
-import { InputError } from "../errors.ts";
+import { InputError, ModelError } from "../errors.ts";
 import { readFloats, writeSafetensors } from "../files/float-tensors.ts";
 import { replaceFile } from "../files/replace-file.ts";
 import { readMetadata, readSafetensors } from "../files/safetensors.ts";
@@ -41,7 +41,7 @@ export async function writeCheckpoint(
 /**
  * Reads a checkpoint into the run's numbers.
  * @returns null where there is none
- * @throws InputError "bad-option" where it belongs to another run
+ * @throws InputError "bad-option" where it belongs to another run; ModelError "corrupt-file" where it is cut or none at all
  */
 export async function readCheckpoint(
   file: string,
@@ -50,7 +50,7 @@ export async function readCheckpoint(
   optimizer: AdamW,
 ): Promise<RunState | null> {
   if (!(await stat(file).catch(() => null))) return null;
-  const state = JSON.parse((await readMetadata(file))[stateKey] ?? "{}") as RunState;
+  const { state, tensors } = await readParts(file);
   if (state.fingerprint !== fingerprint) {
     throw new InputError(
       "bad-option",
@@ -58,10 +58,23 @@ export async function readCheckpoint(
         "Resume with the options it was started with, or choose another output folder.",
     );
   }
-  const tensors = await readSafetensors(file);
   parameters.values.set(await readFloats(tensors.get("parameters")!));
   optimizer.mean.set(await readFloats(tensors.get("mean")!));
   optimizer.variance.set(await readFloats(tensors.get("variance")!));
   optimizer.step = state.step;
   return state;
 }
+
+async function readParts(file: string) {
+  try {
+    const state = JSON.parse((await readMetadata(file))[stateKey] ?? "null") as RunState | null;
+    if (state) return { state, tensors: await readSafetensors(file) };
+  } catch (error) {
+    if (!(error instanceof ModelError)) throw error;
+    throw unreadable(file, error);
+  }
+  throw unreadable(file);
+}
+
+const unreadable = (file: string, cause?: unknown): ModelError =>
+  new ModelError("corrupt-file", `${file} is damaged, or no checkpoint. Start anew, without --resume.`, { cause });
