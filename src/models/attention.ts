@@ -23,7 +23,7 @@ export interface Past extends KeyValues {
    * float32 [1], added to the logarithm of what the past weighs: 0, or logOfNone where there is none, and key and value hold one
    * row of zeros: not every device reduces over no numbers.
    */
-  readonly logWeight?: Value;
+  readonly logWeight: Value;
 }
 
 /** What a layer's attention must know besides its weights. */
@@ -97,8 +97,8 @@ function withPast(own: Value, query: Value, scores: Value, past: Past, grid: Hea
   const fromPast = grid.fromLists(matmul(softmax(pastScores), past.value)); // [queries, numHeads · headDim]
   const ownSum = grid.fromGrid(unsqueeze(reduceLogSumExp(scores, -1), 3)); // [queries, numHeads], its logarithm
   const pastSum = grid.fromLists(unsqueeze(reduceLogSumExp(pastScores, -1), 2));
-  const weighted = past.logWeight ? add(pastSum, past.logWeight) : pastSum;
-  return addAgain(fromPast, scaleHeads(sub(own, fromPast), sigmoid(sub(ownSum, weighted))));
+  const ownShare = sigmoid(sub(ownSum, add(pastSum, past.logWeight)));
+  return add(fromPast, scaleHeads(sub(own, fromPast), ownShare));
 }
 
 /** Rows [rows, heads · headDim], each head times its factor, [rows, heads]. */

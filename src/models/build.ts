@@ -125,7 +125,7 @@ export function readDepth(layer: number | "last", config: DecoderConfig): number
   throw new InputError("bad-option", `layer ${layer}: the model has layers 0 to ${config.numLayers}, or "last".`);
 }
 
-export type SharedContext = Omit<AttentionContext, "past" | "present">;
+type SharedContext = Omit<AttentionContext, "past" | "present">;
 
 /** Where the tokens of a batch are: see buildInferenceGraph. */
 export interface LayoutInputs {

@@ -3,7 +3,6 @@ import { differentiate, lossSeed } from "../graph/autodiff.ts";
 import { Graph } from "../graph/graph.ts";
 import { slice } from "../graph/ops/shape-ops.ts";
 import { prune } from "../graph/rewrite/prune.ts";
-import { prefixIdsName } from "../models/build-training.ts";
 import { layoutFeeds } from "../runtime/encoder.ts";
 import { discard, Session, type SessionOptions, Tensor } from "../runtime/session.ts";
 import { planBatches, stopIfAborted } from "../text/batch.ts";
@@ -15,7 +14,7 @@ import { type AdaptedModel, buildTrainingGraph, type TrainingGraph, trainingName
 
 /** Token ids of one step's texts, template included. */
 export interface TrainingBatch {
-  /** Ids that all sequences begin with, and that are not in them; empty where the model has no prefix. */
+  /** Ids that all sequences begin with, and that are not in them. */
   readonly prefix: readonly number[];
   readonly anchors: readonly (readonly number[])[];
   /** One for each anchor, in the same order. */
@@ -66,20 +65,18 @@ class RunFeeds {
   }
 
   /**
-   * All texts of a batch. What several begin with is computed once, but not under dropout, where every token has a mask of its
-   * own: nothing else tells two copies of a text apart.
+   * All texts of a batch. What several begin with is computed once; under dropout the prefix alone, since every token of a text
+   * has a mask of its own there: nothing else tells two copies of it apart.
    */
-  sequences({ anchors, positives, hardNegatives }: TrainingBatch): TokenSequence[] {
-    const shareable = this.#dropout > 0 ? { shareable: 0 } : {};
-    return [...anchors, ...positives, ...hardNegatives].map((ids) => ({ ids, ...shareable }));
+  sequences({ prefix, anchors, positives, hardNegatives }: TrainingBatch): TokenSequence[] {
+    const shareable = this.#dropout > 0 ? { shareable: prefix.length } : {};
+    return [...anchors, ...positives, ...hardNegatives].map((ids) => ({ ids: [...prefix, ...ids], ...shareable }));
   }
 
   /** @param seed  of the dropout masks */
-  of(tree: TokenTree, { prefix }: TrainingBatch, parameters: FlatTensors, seed: number): Feeds {
-    const prefixIds = new Tensor("int64", BigInt64Array.from(prefix, BigInt), [prefix.length]);
+  of(tree: TokenTree, parameters: FlatTensors, seed: number): Feeds {
     return {
-      ...layoutFeeds(tree, prefix.length, { isTrained: true }),
-      ...(prefix.length > 0 ? { [prefixIdsName]: prefixIds } : {}),
+      ...layoutFeeds(tree, 0, { isTrained: true }),
       ...parameterFeeds(parameters),
       ...dropoutFeeds(this.#maskWidths, this.#dropout, seed),
     };
@@ -113,7 +110,7 @@ export class DirectGradients implements BatchGradients {
     const tree = new TokenTree();
     for (const sequence of this.#feeds.sequences(batch)) tree.add(sequence);
     const feeds = {
-      ...this.#feeds.of(tree, batch, parameters, seed),
+      ...this.#feeds.of(tree, parameters, seed),
       [trainingNames.pairs]: pairsFeed(batch.anchors.length),
     };
     const results = await this.#session.run(feeds, [trainingNames.loss, ...this.#gradientNames]);
@@ -180,7 +177,7 @@ export class CachedGradients implements BatchGradients {
     const batches = [...planBatches(sequences, { maxBatchTokens: this.#microBatchTokens })];
     const parts = batches.map(({ indexes, tree }, part) => ({
       rows: indexes,
-      feeds: this.#feeds.of(tree, batch, parameters, seed + part),
+      feeds: this.#feeds.of(tree, parameters, seed + part),
     }));
     const embeddings = await this.#embed(parts, sequences.length, signal);
     const { loss, grad } = await this.#lossOf(embeddings, batch.anchors.length);

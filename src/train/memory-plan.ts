@@ -86,18 +86,19 @@ export class MemoryPlan {
       if (this.cached(texts) <= bytes) fits = texts;
       else tooMany = texts;
     }
-    return fits * this.#sizes.maxTokens;
+    return this.#sizes.prefixTokens + fits * this.#sizes.maxTokens;
   }
 
   /** @param rows  sequences, whose beginnings may be the same tokens, so that they are more than `texts` */
   #session(graph: Graph, texts: number, rows = texts): number {
     const { batchSize, maxTokens, prefixTokens } = this.#sizes;
+    const tokens = prefixTokens + texts * maxTokens;
+    const length = prefixTokens + maxTokens;
     const sizes = {
-      tokens: texts * maxTokens,
-      repeats: Math.max(0, rows - texts) * maxTokens,
+      tokens,
+      repeats: rows * length - tokens,
       batch: rows,
-      length: maxTokens,
-      prefix: prefixTokens,
+      length,
       pairs: batchSize,
       candidates: batchSize * (textsPerExample - 1),
     };

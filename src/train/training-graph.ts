@@ -27,7 +27,6 @@ export interface AdaptedModel {
   readonly config: DecoderConfig;
   readonly checkpoint: Checkpoint;
   readonly layer: number | "last";
-  readonly hasPrefix: boolean;
   readonly rank: number;
   readonly alpha: number;
   readonly targets: LoraTargets;
@@ -51,12 +50,11 @@ export interface TrainingGraph {
 
 /** Writes a graph of the training: the forward graph, and the gradients by the adapter's tensors. */
 export function buildTrainingGraph(model: AdaptedModel, kind: TrainingGraphKind, temperature: number): TrainingGraph {
-  const { architecture, config, checkpoint, layer, hasPrefix, rank, alpha, targets } = model;
+  const { architecture, config, checkpoint, layer, rank, alpha, targets } = model;
   let lora: LoraInputs | undefined;
   let dropout: Dropout | undefined;
   const { graph, embedding } = buildForwardGraph(architecture, config, checkpoint, {
     layer,
-    hasPrefix,
     lora: (inner) => {
       if (model.dropout > 0) dropout = new Dropout(inner);
       lora = new LoraInputs(inner, { rank, scale: alpha / rank, targets, ...(dropout ? { drop: dropout.drop } : {}) });

@@ -65,11 +65,10 @@ export async function openTrainingModel(
       `maxSentenceTokens is ${options.maxSentenceTokens}, which with the prompt around it makes ${longest} tokens; the model takes ${config.maxPositions}. Lower it.`,
     );
   }
-  const hasPrefix = prompts.prefix.length > 0;
   const { checkpoint } = opened;
   const { layer } = recipe;
   return {
-    adapted: { architecture, config, checkpoint, layer, hasPrefix, rank, alpha, targets, dropout },
+    adapted: { architecture, config, checkpoint, layer, rank, alpha, targets, dropout },
     prompts,
     devPrompts: createPromptEncoder(tokenizer, recipe, options.maxSentenceTokens + config.maxPositions - longest),
     identity: files.identity,
