@@ -7,7 +7,7 @@ import { reduceSum } from "../graph/ops/reduce.ts";
 import { gather, reshape } from "../graph/ops/shape-ops.ts";
 import { addLora } from "./lora.ts";
 import { nf4Block } from "./nf4.ts";
-import { nf4Absmax, unpacked } from "./unpack.ts";
+import { bytesAfter, nf4Absmax, type PackedWeight, unpacked } from "./unpack.ts";
 import type { Weights } from "./weights.ts";
 
 /**
@@ -30,9 +30,7 @@ function storedLinear(weights: Weights, x: Value, shape: readonly [number, numbe
   const [out] = shape;
   const bias = weights.has("bias") ? weights.tensor("bias", [out]) : null;
   const plusBias = (y: Value): Value => (bias ? add(y, bias) : y);
-  if (weights.isTrained && matrix.kind !== "dense") {
-    return productWithPacked(x, (other) => unpacked(matrix, other), bias);
-  }
+  if (weights.isTrained && matrix.kind !== "dense") return trainedLinear(x, matrix, bias);
   switch (matrix.kind) {
     case "dense":
       return gemm(x, matrix.weight, bias);
@@ -43,6 +41,14 @@ function storedLinear(weights: Weights, x: Value, shape: readonly [number, numbe
     case "blocks":
       return needsOffsets(matrix) ? offsetBlocks(x, matrix, bias) : matmulNBits(x, matrix, bias);
   }
+}
+
+/** The same with a frozen weight in fewer bits, which the way back needs unpacked. */
+function trainedLinear(x: Value, matrix: PackedWeight, bias: Value | null): Value {
+  const unpack = (other: Value): Value => unpacked(matrix, other);
+  if (matrix.kind !== "nf4") return productWithPacked(x, unpack, bias);
+  const y = matmulNf4(x, matrix, nf4Absmax(matrix, bytesAfter(x, matrix.codes)), nf4Block, unpack);
+  return bias ? add(y, bias) : y;
 }
 
 const quantizedValues = new WeakMap<Value, QuantizedRows>();

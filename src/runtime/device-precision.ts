@@ -10,8 +10,8 @@ const floatPrecisions: readonly Precision[] = ["stored", "float32", "float16"];
 
 /**
  * Whether a device can be asked for a precision. Products with quantised weights are operators of the CPU
- * (MatMulIntegerToFloat, MatMulNBits with float zero points, MatMulBnb4); on another device the runtime would silently
- * send every one of them back to it.
+ * (MatMulIntegerToFloat, MatMulNBits with float zero points); on another device the runtime would silently
+ * send every one of them back to it. nf4's product is not, but was never tried there.
  * @throws InputError "bad-option"
  */
 export function checkPrecision(precision: Precision, device: Device): void {

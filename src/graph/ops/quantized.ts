@@ -1,6 +1,7 @@
 import { InternalError } from "../../errors.ts";
 import { fixed, float32Constant, type Value } from "../graph.ts";
 import { add, max, mul, neg } from "./elementwise.ts";
+import { product } from "./matmul.ts";
 import { defineOp, required, single } from "./op.ts";
 import { reduceMax, reduceMin } from "./reduce.ts";
 import { expandTo, sizes } from "./shape-ops.ts";
@@ -73,15 +74,6 @@ export function integerProduct(quants: Value, weight: Int8Weight): Value {
 export const matmulInt8 = (x: QuantizedRows, weight: Int8Weight): Value =>
   mul(integerProduct(x.quants, weight), x.scales);
 
-const matmulBnb4Op = defineOp("MatMulBnb4", {
-  domain: "com.microsoft",
-  infer: (inputs, attributes) => {
-    const x = required(inputs, 0);
-    return [{ type: x.type, shape: [...x.shape.slice(0, -1), attributes.N as number] }];
-  },
-  gradient: null, // linear() unpacks the weight for the way back
-});
-
 /** A linear weight [out, in] in NF4 blocks along `in`: w = absmax · value[q], absmax = scale · value[code] + mean. */
 export interface Nf4Weight {
   readonly out: number;
@@ -97,15 +89,23 @@ export interface Nf4Weight {
 }
 
 /**
- * x Wᵀ with an NF4 weight; activations stay float32. com.microsoft MatMulBnb4-1, quant_type 1.
+ * x Wᵀ with an NF4 weight; activations stay float32. The runtime unpacks the weight in no more than a sixth of the time that
+ * operators take;  dx = dy W by those, since its dy W (transB 0) is wrong in 1.30. com.microsoft MatMulBnb4-1, quant_type 1.
  * @param absmax  float32 [out · in / blockSize]
+ * @param unpack  [out, in], when what it is to be multiplied with is there; for a product that is differentiated
  */
-export const matmulNf4 = (x: Value, weight: Nf4Weight, absmax: Value, blockSize: number): Value =>
-  single(
-    matmulBnb4Op([x, weight.quants, absmax], {
-      K: weight.in,
-      N: weight.out,
-      block_size: blockSize,
-      quant_type: 1,
-    }),
-  );
+export function matmulNf4(
+  x: Value,
+  weight: Nf4Weight,
+  absmax: Value,
+  blockSize: number,
+  unpack: ((other: Value) => Value) | null = null,
+): Value {
+  const rule = defineOp("MatMulBnb4", {
+    domain: "com.microsoft",
+    infer: () => [{ type: x.type, shape: [...x.shape.slice(0, -1), weight.out] }],
+    gradient: unpack && (({ outputGrad: dy }) => [product(dy, unpack(dy)), null, null]),
+  });
+  const attributes = { K: weight.in, N: weight.out, block_size: blockSize, quant_type: 1 };
+  return single(rule([x, weight.quants, absmax], attributes));
+}
