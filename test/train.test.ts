@@ -283,7 +283,8 @@ describe("a run that is killed", () => {
   test("with SIGKILL goes on from its checkpoint with the losses of one that was not", async () => {
     const killed = start("killed");
     const exit = once(killed, "exit");
-    while (losses(await logOf("killed")).length < 23) await new Promise((tick) => setTimeout(tick, 5));
+    const hasSteps = async (): Promise<boolean> => losses(await logOf("killed")).length >= 23;
+    while (killed.exitCode === null && !(await hasSteps())) await new Promise((tick) => setTimeout(tick, 5));
     killed.kill("SIGKILL");
     expect((await exit)[1]).toBe("SIGKILL");
     await finish(start("killed"));

@@ -80,7 +80,16 @@ test("a layer of the training graph holds at most 2,730 bytes of a token", async
   const model = await openTiny("float32");
   const adapter = { rank: 4, alpha: 16, targets: "all-linear", dropout: 0.05 } as const;
   const tokens = 10_000;
-  const sizes = { tokens, repeats: 0, batch: tokens / 20, length: 20, pairs: 100, candidates: 400 };
+  const sizes = {
+    tokens,
+    repeats: 0,
+    batch: tokens / 20,
+    rows: tokens / 20,
+    slots: 1,
+    length: 20,
+    pairs: 100,
+    candidates: 400,
+  };
   const [two, three] = [2, 3].map((layer) => {
     const { graph } = buildTrainingGraph({ ...model, ...adapter, layer }, "loss", 0.05);
     return peakBytes(graph, sizes) / tokens;

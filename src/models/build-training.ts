@@ -19,8 +19,10 @@ export interface ForwardOptions {
 
 /**
  * Writes the graph from tokens to embeddings without a past, to be differentiated. Inputs are those of
- * buildInferenceGraph but for the past, and repeated_cell, int64 [repeats]: the cells of shared tokens besides token_cell, which
- * the way back adds up.
+ * buildInferenceGraph but for the past. A row of the grid, which is [rows, length], may hold several sequences one after the
+ * other: sequence_start int64 [rows, length] says for each cell at which position of its row its sequence begins, slot_index
+ * int64 [rows, slots] the sequences of each row, slot_cell int64 [batch] where each of them is in that. repeated_cell int64
+ * [repeats] are the cells of shared tokens besides token_cell, which the way back adds up.
  * @throws as buildInferenceGraph
  */
 export function buildForwardGraph(
@@ -32,11 +34,16 @@ export function buildForwardGraph(
   const depth = readDepth(layer, config);
   const graph = new Graph();
   const weights = new Weights(graph, checkpoint, { lora: lora(graph), isTrained: true });
-  const { inputIds, ...inputs } = sequenceInputs(graph);
+  const { inputIds, ...inputs } = sequenceInputs(graph, "rows");
   const { positionIds, lastToken } = inputs;
-  const repeatedCell = graph.input(graphNames.repeatedCell, "int64", ["repeats"]);
+  const packed = {
+    repeatedCell: graph.input(graphNames.repeatedCell, "int64", ["repeats"]),
+    start: graph.input(graphNames.sequenceStart, "int64", ["rows", "length"]),
+    slotIndex: graph.input(graphNames.slotIndex, "int64", ["rows", "slots"]),
+    slotCell: graph.input(graphNames.slotCell, "int64", ["batch"]),
+  };
   const last = (hidden: Value): Value => gather(hidden, lastToken);
-  const contexts = attentionContexts({ ...inputs, repeatedCell }, config, last);
+  const contexts = attentionContexts({ ...inputs, packed }, config, last);
   let hidden = architecture.embed(weights, { inputIds, positionIds }, config); // [tokens, hiddenSize]
   if (depth === 0) hidden = last(hidden);
   for (let i = 0; i < depth; i++) {

@@ -11,7 +11,16 @@ import type { Architecture } from "./architecture.ts";
 import type { AttentionContext, KeyValues } from "./attention.ts";
 import type { DecoderConfig } from "./config.ts";
 import type { LoraSource } from "./lora.ts";
-import { causalMask, headGrid, lastPositions, lastTokenMask, rotateAt } from "./token-layout.ts";
+import {
+  causalMask,
+  type GridPlaces,
+  headGrid,
+  lastPositions,
+  lastTokenMask,
+  type PackedRows,
+  packedLastTokenMask,
+  rotateAt,
+} from "./token-layout.ts";
 import { type Checkpoint, type Observer, Weights } from "./weights.ts";
 
 /** Names of the graph's inputs and outputs, for whoever feeds it. */
@@ -21,6 +30,9 @@ export const graphNames = {
   gridIndex: "grid_index",
   tokenCell: "token_cell",
   repeatedCell: "repeated_cell",
+  sequenceStart: "sequence_start",
+  slotIndex: "slot_index",
+  slotCell: "slot_cell",
   lastToken: "last_token",
   poolWeights: "pool_weights",
   sourceToken: "source_token",
@@ -133,16 +145,16 @@ export interface LayoutInputs {
   readonly gridIndex: Value;
   readonly tokenCell: Value;
   readonly lastToken: Value;
-  /** The cells of shared tokens besides token_cell, int64 [repeats]; of graphs that are differentiated. */
-  readonly repeatedCell?: Value;
+  /** Of graphs that are differentiated, see buildForwardGraph; grid_index is [rows, length] then. */
+  readonly packed?: PackedRows & { readonly repeatedCell: Value };
 }
 
 /** Inputs that say the tokens of a batch and where they are. */
-export function sequenceInputs(graph: Graph): LayoutInputs & { readonly inputIds: Value } {
+export function sequenceInputs(graph: Graph, gridRows = "batch"): LayoutInputs & { readonly inputIds: Value } {
   return {
     inputIds: graph.input(graphNames.inputIds, "int64", ["tokens"]),
     positionIds: graph.input(graphNames.positionIds, "int64", ["tokens"]),
-    gridIndex: graph.input(graphNames.gridIndex, "int64", ["batch", "length"]),
+    gridIndex: graph.input(graphNames.gridIndex, "int64", [gridRows, "length"]),
     tokenCell: graph.input(graphNames.tokenCell, "int64", ["tokens"]),
     lastToken: graph.input(graphNames.lastToken, "int64", ["batch"]),
   };
@@ -154,27 +166,36 @@ export function attentionContexts(
   config: DecoderConfig,
   last: (rows: Value) => Value,
 ): { allTokens: SharedContext; lastToken: SharedContext } {
-  const { positionIds, gridIndex, tokenCell, lastToken, repeatedCell } = inputs;
-  const places = { index: gridIndex, cell: tokenCell, repeatedCell };
+  const { positionIds, gridIndex, tokenCell, lastToken, packed } = inputs;
+  const places = { index: gridIndex, cell: tokenCell, repeatedCell: packed?.repeatedCell };
+  const group = config.numHeads / config.numKeyValueHeads;
   const keyHeads = { ...config, numHeads: config.numKeyValueHeads };
   const keys = { keyGrid: headGrid(places, keyHeads), rotateKeys: rotateAt(positionIds, config.rotary) };
-  const row = range(sizes(gridIndex, 0, 1), "batch"); // the query of sequence i is row i
   return {
     allTokens: {
       ...keys,
       queries: (hidden) => hidden,
       queryGrid: headGrid(places, config),
       rotateQueries: keys.rotateKeys,
-      mask: causalMask(gridIndex, config.numHeads / config.numKeyValueHeads),
+      mask: causalMask(gridIndex, group, packed?.start),
     },
     lastToken: {
       ...keys,
       queries: last,
-      queryGrid: headGrid({ index: reshape(row, ["batch", 1]), cell: row }, config),
+      queryGrid: headGrid(lastTokenPlaces(inputs), config),
       rotateQueries: rotateAt(last(positionIds), config.rotary),
-      mask: lastTokenMask(gridIndex, lastPositions(gridIndex, tokenCell, lastToken)),
+      mask: packed
+        ? packedLastTokenMask(places, lastToken, packed, group)
+        : lastTokenMask(gridIndex, lastPositions(gridIndex, tokenCell, lastToken)),
     },
   };
+}
+
+/** Of queries that are one for each sequence. */
+function lastTokenPlaces({ gridIndex, packed }: LayoutInputs): GridPlaces {
+  if (packed) return { index: packed.slotIndex, cell: packed.slotCell };
+  const row = range(sizes(gridIndex, 0, 1), "batch"); // the query of sequence i is row i
+  return { index: reshape(row, ["batch", 1]), cell: row };
 }
 
 function cachedKeyValues(

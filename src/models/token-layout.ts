@@ -1,8 +1,22 @@
 import { fixed, float32Constant, int64Constant, type Value } from "../graph/graph.ts";
-import { add, cast, cos, div, equal, lessOrEqual, mul, scalar, sin, sub, where } from "../graph/ops/elementwise.ts";
+import {
+  add,
+  cast,
+  cos,
+  div,
+  equal,
+  lessOrEqual,
+  mod,
+  mul,
+  scalar,
+  sin,
+  sub,
+  where,
+} from "../graph/ops/elementwise.ts";
 import { rotaryEmbedding } from "../graph/ops/fused.ts";
 import {
   addRows,
+  concat,
   gather,
   gatherWith,
   range,
@@ -153,14 +167,69 @@ export const logOfNone = -3e4;
 /**
  * 0 where a query may look, logOfNone where not, for queries at every position.
  * @param index  int64 [batch, length]
- * @returns [group · length, length]
+ * @param start  int64 [batch, length], where a row holds several sequences: the position in it of the first token of each one's
+ * @returns [group · length, length], or one for each row
  */
-export function causalMask(index: Value, group: number): Value {
-  const length = index.shape[1] as Dim;
-  const positions = range(sizes(index, 1, 2), length);
-  const mask = maskWhere(lessOrEqual(unsqueeze(positions, 0), unsqueeze(positions, 1))); // [length, length]
-  const copies = add(mask, float32Constant(index.graph, new Float32Array(group), [group, 1, 1])); // [group, length, length]
-  return reshape(copies, [product([group, length]), length]);
+export function causalMask(index: Value, group: number, start: Value | null = null): Value {
+  const positions = positionsOf(index);
+  return forGroup(spanMask(positions, positions, start), group);
+}
+
+/** Where rows hold several sequences, and which row has whose last token; see buildForwardGraph. */
+export interface PackedRows {
+  /** int64 [rows, length]: the position in its row of the first token of each token's sequence. */
+  readonly start: Value;
+  /** int64 [rows, slots]: the sequences of each row; slots too many repeat any. */
+  readonly slotIndex: Value;
+  /** int64 [batch]: the slot of each sequence, row · slots + place. */
+  readonly slotCell: Value;
+}
+
+/**
+ * The same for queries that are the last tokens of the sequences in each row.
+ * @param index      int64 [rows, length]
+ * @param cell       int64 [tokens]
+ * @param lastToken  int64 [batch]
+ * @returns [rows, group · slots, length]
+ */
+export function packedLastTokenMask(
+  { index, cell }: GridPlaces,
+  lastToken: Value,
+  { start, slotIndex }: PackedRows,
+  group: number,
+): Value {
+  const lastCell = gather(cell, lastToken); // [batch]
+  const last = mod(lastCell, sizes(index, 1, 2));
+  const first = gather(reshape(start, [product(start.shape)]), lastCell);
+  return forGroup(spanMask(positionsOf(index), gather(last, slotIndex), gather(first, slotIndex)), group);
+}
+
+const positionsOf = (index: Value): Value => range(sizes(index, 1, 2), index.shape[1] as Dim);
+
+/**
+ * 0 for keys from `first` to `last`, else logOfNone.
+ * @param last   int64 [..., queries]
+ * @param first  the same; null: from the beginning
+ * @returns [..., queries, length]
+ */
+function spanMask(positions: Value, last: Value, first: Value | null): Value {
+  const keys = unsqueeze(positions, 0);
+  const mask = maskWhere(lessOrEqual(keys, unsqueeze(last, last.shape.length)));
+  if (!first) return mask;
+  return where(lessOrEqual(unsqueeze(first, first.shape.length), keys), mask, scalar(mask, logOfNone));
+}
+
+/** Once for each head of a group: [..., group · queries, length] of [..., queries, length]. */
+function forGroup(mask: Value, group: number): Value {
+  const { graph, shape } = mask;
+  const [queries, length] = shape.slice(-2) as [Dim, Dim];
+  const zeros = float32Constant(graph, new Float32Array(group), [group, 1, 1]);
+  if (shape.length === 2) return reshape(add(mask, zeros), [product([group, queries]), length]);
+  const target = concat(
+    [sizes(mask, 0, 1), mul(sizes(mask, 1, 2), int64Constant(graph, [group])), sizes(mask, 2, 3)],
+    0,
+  );
+  return reshapeTo(add(unsqueeze(mask, 1), zeros), target, [shape[0]!, product([group, queries]), length]);
 }
 
 /**

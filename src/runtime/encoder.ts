@@ -154,24 +154,15 @@ function pastFeeds(
   return feeds;
 }
 
-/**
- * Lays tokens one after the other and says where each is in the padded grid of the sequences; see buildInferenceGraph.
- * @param isTrained  for a graph of buildForwardGraph
- */
-export function layoutFeeds(
-  { ids, positions, paths, longest }: TokenTree,
-  pastLength: number,
-  { isTrained = false } = {},
-): Record<string, Tensor> {
-  const tokenCell = new BigInt64Array(ids.length).fill(-1n);
-  const repeatedCell: bigint[] = [];
+/** Lays tokens one after the other and says where each is in the padded grid of the sequences; see buildInferenceGraph. */
+function layoutFeeds({ ids, positions, paths, longest }: TokenTree, pastLength: number): Record<string, Tensor> {
+  const tokenCell = new BigInt64Array(ids.length);
   const gridIndex = new BigInt64Array(paths.length * longest); // padding repeats token 0
   for (const [row, path] of paths.entries()) {
     for (const [i, token] of path.entries()) {
       const cell = row * longest + i;
       gridIndex[cell] = BigInt(token);
-      if (tokenCell[token] === -1n) tokenCell[token] = BigInt(cell);
-      else repeatedCell.push(BigInt(cell)); // which holds the same
+      tokenCell[token] = BigInt(cell); // of a shared one any
     }
   }
   const int64 = (data: BigInt64Array, ...dims: number[]): Tensor => new Tensor("int64", data, dims);
@@ -183,7 +174,6 @@ export function layoutFeeds(
     [graphNames.gridIndex]: int64(gridIndex, paths.length, longest),
     [graphNames.tokenCell]: int64(tokenCell, ids.length),
     [graphNames.lastToken]: int64(lastToken, paths.length),
-    ...(isTrained ? { [graphNames.repeatedCell]: int64(BigInt64Array.from(repeatedCell), repeatedCell.length) } : {}),
   };
 }
 

@@ -3,12 +3,12 @@ import { differentiate, lossSeed } from "../graph/autodiff.ts";
 import { Graph } from "../graph/graph.ts";
 import { slice } from "../graph/ops/shape-ops.ts";
 import { prune } from "../graph/rewrite/prune.ts";
-import { layoutFeeds } from "../runtime/encoder.ts";
 import { discard, Session, type SessionOptions, Tensor } from "../runtime/session.ts";
 import { planBatches, stopIfAborted } from "../text/batch.ts";
 import { type TokenSequence, TokenTree } from "../text/token-tree.ts";
 import { dropoutFeeds } from "./dropout.ts";
 import { infoNce } from "./info-nce.ts";
+import { packedLayoutFeeds } from "./packed-layout.ts";
 import type { FlatTensors } from "./parameters.ts";
 import { type AdaptedModel, buildTrainingGraph, type TrainingGraph, trainingNames } from "./training-graph.ts";
 
@@ -76,7 +76,7 @@ class RunFeeds {
   /** @param seed  of the dropout masks */
   of(tree: TokenTree, parameters: FlatTensors, seed: number): Feeds {
     return {
-      ...layoutFeeds(tree, 0, { isTrained: true }),
+      ...packedLayoutFeeds(tree),
       ...parameterFeeds(parameters),
       ...dropoutFeeds(this.#maskWidths, this.#dropout, seed),
     };

@@ -98,6 +98,8 @@ export class MemoryPlan {
       tokens,
       repeats: rows * length - tokens,
       batch: rows,
+      rows,
+      slots: 1,
       length,
       pairs: batchSize,
       candidates: batchSize * (textsPerExample - 1),
