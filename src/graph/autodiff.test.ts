@@ -8,6 +8,7 @@ import { erf, gelu, geluTanh, relu, sigmoid, tanh } from "./ops/activation.ts";
 import * as elementwise from "./ops/elementwise.ts";
 import { layerNormalization, rmsNormalization, rotaryEmbedding, softmax } from "./ops/fused.ts";
 import { matmul, product } from "./ops/matmul.ts";
+import { matmulNf4 } from "./ops/quantized.ts";
 import { reduceLogSumExp, reduceSum } from "./ops/reduce.ts";
 import { concat, expandTo, gather, gatherWith, reshape, slice, transpose, unsqueeze } from "./ops/shape-ops.ts";
 import { accumulateInGemm } from "./rewrite/accumulate-in-gemm.ts";
@@ -106,6 +107,7 @@ const cases: readonly Case[] = [
     ],
     apply: (a, b) => product(a, b),
   },
+  { type: "MatMulBnb4", shapes: [[2, 64]], apply: bnb4Product },
   { type: "ReduceSum", shapes: [[2, 3, 2]], apply: (x) => reduceSum(x, 1) },
   { type: "ReduceSum", title: "kept", shapes: [[2, 3]], apply: (x) => reduceSum(x, -1, { keepDims: true }) },
   { type: "ReduceLogSumExp", shapes: [[2, 3]], apply: (x) => reduceLogSumExp(x, 1) },
@@ -138,6 +140,25 @@ const cases: readonly Case[] = [
   { type: "Expand", shapes: [[2, 1]], apply: (x) => expandTo(x, ids(x, 3, 2, 4), [3, 2, 4]) },
 ];
 
+/** x Wᵀ with a weight [3, 64] of 1, −1, 0 and 1 by turns, times 0.5, 1 and 2 in its rows. */
+function bnb4Product(x: Value): Value {
+  const scales = [0.5, 1, 2];
+  const quants = x.graph.constant(
+    "uint8",
+    [96],
+    Uint8Array.from({ length: 96 }, (_, i) => (i % 2 === 0 ? 0xf0 : 0x7f)),
+  );
+  const [codes, means] = [ids(x, 0), float32Constant(x.graph, [0], [1, 1])]; // the product takes the scales ready made
+  const weight = { out: 3, in: 64, quants, codes, scales: means, means };
+  const unpack = (): Value =>
+    float32Constant(
+      x.graph,
+      scales.flatMap((scale) => Array.from({ length: 64 }, (_, i) => scale * [1, -1, 0, 1][i % 4]!)),
+      [3, 64],
+    );
+  return matmulNf4(x, weight, float32Constant(x.graph, scales), 64, unpack);
+}
+
 /** Operators whose gradient is null on purpose, or, for Identity, stops the walk. */
 const withoutGradient = [
   "LessOrEqual",
@@ -149,7 +170,6 @@ const withoutGradient = [
   "Max",
   "QuantizeLinear",
   "MatMulIntegerToFloat",
-  "MatMulBnb4",
   "ReduceMax",
   "ReduceMin",
   "ScatterElements",

@@ -97,8 +97,8 @@ function withPast(own: Value, query: Value, scores: Value, past: Past, grid: Hea
   const fromPast = grid.fromLists(matmul(softmax(pastScores), past.value)); // [queries, numHeads · headDim]
   const ownSum = grid.fromGrid(unsqueeze(reduceLogSumExp(scores, -1), 3)); // [queries, numHeads], its logarithm
   const pastSum = grid.fromLists(unsqueeze(reduceLogSumExp(pastScores, -1), 2));
-  const ownShare = sigmoid(sub(ownSum, add(pastSum, past.logWeight)));
-  return add(fromPast, scaleHeads(sub(own, fromPast), ownShare));
+  const weighted = add(pastSum, past.logWeight);
+  return add(fromPast, scaleHeads(sub(own, fromPast), sigmoid(sub(ownSum, weighted))));
 }
 
 /** Rows [rows, heads · headDim], each head times its factor, [rows, heads]. */

@@ -7,7 +7,7 @@ import { reduceSum } from "../graph/ops/reduce.ts";
 import { gather, reshape } from "../graph/ops/shape-ops.ts";
 import { addLora } from "./lora.ts";
 import { nf4Block } from "./nf4.ts";
-import { bytesAfter, nf4Absmax, type PackedWeight, unpacked } from "./unpack.ts";
+import { bytesAfter, nf4Absmax, unpacked } from "./unpack.ts";
 import type { Weights } from "./weights.ts";
 
 /**
@@ -30,25 +30,19 @@ function storedLinear(weights: Weights, x: Value, shape: readonly [number, numbe
   const [out] = shape;
   const bias = weights.has("bias") ? weights.tensor("bias", [out]) : null;
   const plusBias = (y: Value): Value => (bias ? add(y, bias) : y);
-  if (weights.isTrained && matrix.kind !== "dense") return trainedLinear(x, matrix, bias);
+  if (matrix.kind === "dense") return gemm(x, matrix.weight, bias);
+  const unpack = (other: Value): Value => unpacked(matrix, other);
+  if (weights.isTrained && matrix.kind !== "nf4") return productWithPacked(x, unpack, bias);
   switch (matrix.kind) {
-    case "dense":
-      return gemm(x, matrix.weight, bias);
     case "int8":
       return plusBias(matmulInt8(quantized(x), matrix));
-    case "nf4":
-      return plusBias(matmulNf4(x, matrix, nf4Absmax(matrix), nf4Block));
+    case "nf4": {
+      const codes = weights.isTrained ? bytesAfter(x, matrix.codes) : matrix.codes; // floats would be 0.05 bytes a weight more
+      return plusBias(matmulNf4(x, matrix, nf4Absmax(matrix, codes), nf4Block, unpack));
+    }
     case "blocks":
       return needsOffsets(matrix) ? offsetBlocks(x, matrix, bias) : matmulNBits(x, matrix, bias);
   }
-}
-
-/** The same with a frozen weight in fewer bits, which the way back needs unpacked. */
-function trainedLinear(x: Value, matrix: PackedWeight, bias: Value | null): Value {
-  const unpack = (other: Value): Value => unpacked(matrix, other);
-  if (matrix.kind !== "nf4") return productWithPacked(x, unpack, bias);
-  const y = matmulNf4(x, matrix, nf4Absmax(matrix, bytesAfter(x, matrix.codes)), nf4Block, unpack);
-  return bias ? add(y, bias) : y;
 }
 
 const quantizedValues = new WeakMap<Value, QuantizedRows>();

@@ -7,16 +7,13 @@ import { gather, reshape, slice, zeroAfter } from "../graph/ops/shape-ops.ts";
 import { absmaxValues, nf4Block, nf4Group, nf4Sizes, nf4Values } from "./nf4.ts";
 import type { MatrixWeight } from "./weights.ts";
 
-/** A linear weight in fewer bits than it was trained with. */
-export type PackedWeight = Exclude<MatrixWeight, { kind: "dense" }>;
-
 /**
  * A quantised weight as float32 [out, in], unpacked when it runs, and not before `other`, which it will be multiplied with, is
  * there. To every byte a 0 is added that is computed of the other's length: else the runtime would unpack constants once and for
  * all when it loads, join the two ways' unpacking, or unpack all layers before it multiplies one. (CUDA adds bytes; it has no
  * exclusive or.)
  */
-export function unpacked(matrix: PackedWeight, other: Value): Value {
+export function unpacked(matrix: Exclude<MatrixWeight, { kind: "dense" }>, other: Value): Value {
   switch (matrix.kind) {
     case "nf4":
       return unpackNf4(matrix, other);

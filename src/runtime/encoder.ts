@@ -154,15 +154,23 @@ function pastFeeds(
   return feeds;
 }
 
-/** Lays tokens one after the other and says where each is in the padded grid of the sequences; see buildInferenceGraph. */
-function layoutFeeds({ ids, positions, paths, longest }: TokenTree, pastLength: number): Record<string, Tensor> {
-  const tokenCell = new BigInt64Array(ids.length);
-  const gridIndex = new BigInt64Array(paths.length * longest); // padding repeats token 0
-  for (const [row, path] of paths.entries()) {
+/**
+ * Lays tokens one after the other and says where each is in the padded grid of the sequences; see buildInferenceGraph.
+ * @param firstCells  of each sequence; by default every one has a row of its own
+ */
+export function layoutFeeds(
+  { ids, positions, paths, longest }: TokenTree,
+  pastLength: number,
+  firstCells: readonly number[] = paths.map((_, row) => row * longest),
+): Record<string, Tensor> {
+  const rows = 1 + Math.floor(Math.max(...firstCells) / longest);
+  const tokenCell = new BigInt64Array(ids.length).fill(-1n);
+  const gridIndex = new BigInt64Array(rows * longest); // padding repeats token 0
+  for (const [sequence, path] of paths.entries()) {
     for (const [i, token] of path.entries()) {
-      const cell = row * longest + i;
+      const cell = firstCells[sequence]! + i;
       gridIndex[cell] = BigInt(token);
-      tokenCell[token] = BigInt(cell); // of a shared one any
+      if (tokenCell[token] === -1n) tokenCell[token] = BigInt(cell);
     }
   }
   const int64 = (data: BigInt64Array, ...dims: number[]): Tensor => new Tensor("int64", data, dims);
@@ -171,7 +179,7 @@ function layoutFeeds({ ids, positions, paths, longest }: TokenTree, pastLength: 
   return {
     [graphNames.inputIds]: int64(BigInt64Array.from(ids, BigInt), ids.length),
     [graphNames.positionIds]: int64(positionIds, ids.length),
-    [graphNames.gridIndex]: int64(gridIndex, paths.length, longest),
+    [graphNames.gridIndex]: int64(gridIndex, rows, longest),
     [graphNames.tokenCell]: int64(tokenCell, ids.length),
     [graphNames.lastToken]: int64(lastToken, paths.length),
   };

@@ -1,4 +1,5 @@
 import { graphNames } from "../models/build.ts";
+import { layoutFeeds } from "../runtime/encoder.ts";
 import { Tensor } from "../runtime/session.ts";
 import type { TokenTree } from "../text/token-tree.ts";
 
@@ -31,41 +32,35 @@ export function packRows(lengths: readonly number[]): Place[] {
   return places;
 }
 
-/** Lays tokens one after the other and says where each is in the packed grid of the sequences; see buildForwardGraph. */
-export function packedLayoutFeeds({ ids, positions, paths, longest }: TokenTree): Record<string, Tensor> {
+/** The feeds of a graph of buildForwardGraph that say where the tokens are. */
+export function packedLayoutFeeds(tree: TokenTree): Record<string, Tensor> {
+  const { paths, longest } = tree;
   const places = packRows(paths.map(({ length }) => length));
-  const rows = 1 + Math.max(...places.map(({ row }) => row));
+  const firstCells = places.map(({ row, start }) => row * longest + start);
+  const feeds = layoutFeeds(tree, 0, firstCells);
+  const [rows] = feeds[graphNames.gridIndex]!.dims as [number];
+  const tokenCell = feeds[graphNames.tokenCell]!.data as BigInt64Array;
   const slots = 1 + Math.max(...places.map(({ slot }) => slot));
-  const gridIndex = new BigInt64Array(rows * longest); // padding repeats token 0
   const start = new BigInt64Array(rows * longest);
-  const tokenCell = new BigInt64Array(ids.length).fill(-1n);
   const repeatedCell: bigint[] = [];
   const slotIndex = new BigInt64Array(rows * slots); // slots too many repeat sequence 0
   const slotCell = new BigInt64Array(paths.length);
   for (const [sequence, path] of paths.entries()) {
     const place = places[sequence]!;
-    const slot = place.row * slots + place.slot;
+    const [firstCell, slot] = [firstCells[sequence]!, place.row * slots + place.slot];
     slotIndex[slot] = BigInt(sequence);
     slotCell[sequence] = BigInt(slot);
+    start.fill(BigInt(place.start), firstCell, firstCell + path.length);
     for (const [i, token] of path.entries()) {
-      const cell = place.row * longest + place.start + i;
-      gridIndex[cell] = BigInt(token);
-      start[cell] = BigInt(place.start);
-      if (tokenCell[token] === -1n) tokenCell[token] = BigInt(cell);
-      else repeatedCell.push(BigInt(cell)); // which holds the same
+      const cell = BigInt(firstCell + i);
+      if (cell !== tokenCell[token]) repeatedCell.push(cell); // which holds the same
     }
   }
-  const int64 = (values: BigInt64Array, ...dims: number[]): Tensor => new Tensor("int64", values, dims);
-  const whole = (values: readonly number[]): Tensor => int64(BigInt64Array.from(values, BigInt), values.length);
   return {
-    [graphNames.inputIds]: whole(ids),
-    [graphNames.positionIds]: whole(positions),
-    [graphNames.gridIndex]: int64(gridIndex, rows, longest),
-    [graphNames.tokenCell]: int64(tokenCell, ids.length),
-    [graphNames.lastToken]: whole(paths.map((path) => path.at(-1)!)),
-    [graphNames.repeatedCell]: int64(BigInt64Array.from(repeatedCell), repeatedCell.length),
-    [graphNames.sequenceStart]: int64(start, rows, longest),
-    [graphNames.slotIndex]: int64(slotIndex, rows, slots),
-    [graphNames.slotCell]: int64(slotCell, paths.length),
+    ...feeds,
+    [graphNames.repeatedCell]: new Tensor("int64", BigInt64Array.from(repeatedCell), [repeatedCell.length]),
+    [graphNames.sequenceStart]: new Tensor("int64", start, [rows, longest]),
+    [graphNames.slotIndex]: new Tensor("int64", slotIndex, [rows, slots]),
+    [graphNames.slotCell]: new Tensor("int64", slotCell, [paths.length]),
   };
 }

@@ -92,19 +92,19 @@ export interface Nf4Weight {
  * x Wᵀ with an NF4 weight; activations stay float32. The runtime unpacks the weight in no more than a sixth of the time that
  * operators take;  dx = dy W by those, since its dy W (transB 0) is wrong in 1.30. com.microsoft MatMulBnb4-1, quant_type 1.
  * @param absmax  float32 [out · in / blockSize]
- * @param unpack  [out, in], when what it is to be multiplied with is there; for a product that is differentiated
+ * @param unpack  [out, in], when what it is to be multiplied with is there
  */
 export function matmulNf4(
   x: Value,
   weight: Nf4Weight,
   absmax: Value,
   blockSize: number,
-  unpack: ((other: Value) => Value) | null = null,
+  unpack: (other: Value) => Value,
 ): Value {
   const rule = defineOp("MatMulBnb4", {
     domain: "com.microsoft",
     infer: () => [{ type: x.type, shape: [...x.shape.slice(0, -1), weight.out] }],
-    gradient: unpack && (({ outputGrad: dy }) => [product(dy, unpack(dy)), null, null]),
+    gradient: ({ outputGrad: dy }) => [product(dy, unpack(dy)), null, null],
   });
   const attributes = { K: weight.in, N: weight.out, block_size: blockSize, quant_type: 1 };
   return single(rule([x, weight.quants, absmax], attributes));
