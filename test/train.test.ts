@@ -229,6 +229,14 @@ describe("a run", () => {
     }
   });
 
+  test("into a folder where one of its files is a folder is refused by that one's name", async () => {
+    await mkdir(join(folder, "taken", "log.jsonl"), { recursive: true });
+    await expect(train(options("taken"))).rejects.toMatchObject({
+      code: "bad-option",
+      message: `${join(folder, "taken", "log.jsonl")}: is a folder, where a file is to be written. Move it away.`,
+    });
+  });
+
   test("into a place below a file is refused by the place's name", async () => {
     await expect(train(options(join("config.json", "run")))).rejects.toMatchObject({
       code: "bad-option",

@@ -1,11 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { open, rename, rm } from "node:fs/promises";
 import { basename, dirname } from "node:path";
-import { CapacityError } from "../errors.ts";
+import { CapacityError, InputError } from "../errors.ts";
 
 /**
  * Puts `bytes` under a name so that a crash leaves either the old file or the new one.
- * @throws CapacityError "disk-full"; the old file is untouched
+ * @throws CapacityError "disk-full", the old file is untouched; InputError "bad-option" where a folder has the name
  */
 export async function replaceFile(file: string, bytes: Uint8Array): Promise<void> {
   const staging = `${file}.${randomUUID()}.part`;
@@ -24,9 +24,17 @@ export async function replaceFile(file: string, bytes: Uint8Array): Promise<void
   }
 }
 
-/** A failed write of `file` as an error that says what to do, where there was no room: a full disk, a quota, a limit of file sizes. */
+/**
+ * A failed write of `file` as an error that says what to do, where a folder has its name or there was no room: a full disk, a
+ * quota, a limit of file sizes.
+ */
 export function diskError(cause: unknown, file: string): unknown {
   const code = String((cause as NodeJS.ErrnoException).code);
+  if (code === "EISDIR") {
+    return new InputError("bad-option", `${file}: is a folder, where a file is to be written. Move it away.`, {
+      cause,
+    });
+  }
   if (!["ENOSPC", "EDQUOT", "EFBIG"].includes(code)) return cause;
   return new CapacityError(
     "disk-full",
