@@ -29,7 +29,12 @@ const name = `oneword ${setUp.precision}, ${setUp.microBatchTokens === "batch" ?
 answer({ name, residentBytes: process.memoryUsage().rss - mappedTwice() });
 while (!(await lines.next()).done) {
   const start = performance.now();
-  const batch = { prefix: prompts.prefix, anchors: column(0), positives: column(1), hardNegatives: column(2) };
+  const batch = {
+    prefixTokens: prompts.prefix.length,
+    anchors: column(0),
+    positives: column(1),
+    hardNegatives: column(2),
+  };
   const { loss, gradients } = await engine.compute(batch, parameters);
   clipByGlobalNorm(gradients, options.maxGradNorm);
   optimizer.update(parameters.values, gradients, 1e-9); // the same loss again

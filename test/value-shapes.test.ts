@@ -129,7 +129,7 @@ test.each([
   const [anchors, positives, hardNegatives] = [0, 1, 2].map((column) =>
     ["A dog runs", "A man is", "x"].map((start) => prompts.encode(`${start} ${texts[column]}`)),
   ) as [number[][], number[][], number[][]];
-  const batch = { prefix: prompts.prefix, anchors, positives, hardNegatives };
+  const batch = { prefixTokens: prompts.prefix.length, anchors, positives, hardNegatives };
   await engine.compute(batch, initialParameters(engine.tensors, 42));
   await engine.close();
   expect(checkedValues).toBeGreaterThan(300);

@@ -85,6 +85,7 @@ test("a layer of the training graph holds at most 2,730 bytes of a token", async
     repeats: 0,
     batch: tokens / 20,
     rows: tokens / 20,
+    queries: 20,
     slots: 1,
     length: 20,
     pairs: 100,

@@ -20,9 +20,10 @@ export interface ForwardOptions {
 /**
  * Writes the graph from tokens to embeddings without a past, to be differentiated. Inputs are those of
  * buildInferenceGraph but for the past. A row of the grid, which is [rows, length], may hold several sequences one after the
- * other: sequence_start int64 [rows, length] says for each cell at which position of its row its sequence begins, slot_index
- * int64 [rows, slots] the sequences of each row, slot_cell int64 [batch] where each of them is in that. repeated_cell int64
- * [repeats] are the cells of shared tokens besides token_cell, which the way back adds up.
+ * other. A token in several of them is asked for once: query_index int64 [rows, queries] are the tokens that look from each
+ * row, query_cell int64 [tokens] where each of them is in that; its row is that of its token_cell. In the topmost layer
+ * slot_index int64 [rows, slots] and slot_cell int64 [batch] are the same of the sequences. repeated_cell int64 [repeats]
+ * are the cells of shared tokens besides token_cell, which the way back adds up.
  * @throws as buildInferenceGraph
  */
 export function buildForwardGraph(
@@ -38,7 +39,8 @@ export function buildForwardGraph(
   const { positionIds, lastToken } = inputs;
   const packed = {
     repeatedCell: graph.input(graphNames.repeatedCell, "int64", ["repeats"]),
-    start: graph.input(graphNames.sequenceStart, "int64", ["rows", "length"]),
+    queryIndex: graph.input(graphNames.queryIndex, "int64", ["rows", "queries"]),
+    queryCell: graph.input(graphNames.queryCell, "int64", ["tokens"]),
     slotIndex: graph.input(graphNames.slotIndex, "int64", ["rows", "slots"]),
     slotCell: graph.input(graphNames.slotCell, "int64", ["batch"]),
   };

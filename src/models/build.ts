@@ -18,7 +18,7 @@ import {
   lastPositions,
   lastTokenMask,
   type PackedRows,
-  packedLastTokenMask,
+  packedMask,
   rotateAt,
 } from "./token-layout.ts";
 import { type Checkpoint, type Observer, Weights } from "./weights.ts";
@@ -30,7 +30,8 @@ export const graphNames = {
   gridIndex: "grid_index",
   tokenCell: "token_cell",
   repeatedCell: "repeated_cell",
-  sequenceStart: "sequence_start",
+  queryIndex: "query_index",
+  queryCell: "query_cell",
   slotIndex: "slot_index",
   slotCell: "slot_cell",
   lastToken: "last_token",
@@ -175,9 +176,9 @@ export function attentionContexts(
     allTokens: {
       ...keys,
       queries: (hidden) => hidden,
-      queryGrid: headGrid(places, config),
+      queryGrid: headGrid(packed ? { index: packed.queryIndex, cell: packed.queryCell } : places, config),
       rotateQueries: keys.rotateKeys,
-      mask: causalMask(gridIndex, group, packed?.start),
+      mask: packed ? packedMask(places, positionIds, packed.queryIndex, group) : causalMask(gridIndex, group),
     },
     lastToken: {
       ...keys,
@@ -185,7 +186,7 @@ export function attentionContexts(
       queryGrid: headGrid(lastTokenPlaces(inputs), config),
       rotateQueries: rotateAt(last(positionIds), config.rotary),
       mask: packed
-        ? packedLastTokenMask(places, lastToken, packed, group)
+        ? packedMask(places, positionIds, gather(lastToken, packed.slotIndex), group)
         : lastTokenMask(gridIndex, lastPositions(gridIndex, tokenCell, lastToken)),
     },
   };

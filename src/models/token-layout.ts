@@ -167,41 +167,36 @@ export const logOfNone = -3e4;
 /**
  * 0 where a query may look, logOfNone where not, for queries at every position.
  * @param index  int64 [batch, length]
- * @param start  int64 [batch, length], where a row holds several sequences: the position in it of the first token of each one's
- * @returns [group · length, length], or one for each row
+ * @returns [group · length, length]
  */
-export function causalMask(index: Value, group: number, start: Value | null = null): Value {
+export function causalMask(index: Value, group: number): Value {
   const positions = positionsOf(index);
-  return forGroup(spanMask(positions, positions, start), group);
+  return forGroup(spanMask(positions, positions), group);
 }
 
-/** Where rows hold several sequences, and which row has whose last token; see buildForwardGraph. */
+/** Where the queries are, in rows that hold several sequences; see buildForwardGraph. Places too many repeat any. */
 export interface PackedRows {
-  /** int64 [rows, length]: the position in its row of the first token of each token's sequence. */
-  readonly start: Value;
-  /** int64 [rows, slots]: the sequences of each row; slots too many repeat any. */
+  /** int64 [rows, queries]: the tokens whose queries each row has. */
+  readonly queryIndex: Value;
+  /** int64 [tokens]: the place of each token's query, row · queries + place. */
+  readonly queryCell: Value;
+  /** int64 [rows, slots]: the sequences whose last tokens each row has. */
   readonly slotIndex: Value;
-  /** int64 [batch]: the slot of each sequence, row · slots + place. */
+  /** int64 [batch]: the place of each of them, row · slots + place. */
   readonly slotCell: Value;
 }
 
 /**
- * The same for queries that are the last tokens of the sequences in each row.
- * @param index      int64 [rows, length]
- * @param cell       int64 [tokens]
- * @param lastToken  int64 [batch]
- * @returns [rows, group · slots, length]
+ * The same for chosen queries of rows that hold several sequences.
+ * @param places       of the keys
+ * @param positionIds  int64 [tokens], which count from 0 in each sequence
+ * @param queries      int64 [rows, queries]: tokens
+ * @returns [rows, group · queries, length]
  */
-export function packedLastTokenMask(
-  { index, cell }: GridPlaces,
-  lastToken: Value,
-  { start, slotIndex }: PackedRows,
-  group: number,
-): Value {
-  const lastCell = gather(cell, lastToken); // [batch]
-  const last = mod(lastCell, sizes(index, 1, 2));
-  const first = gather(reshape(start, [product(start.shape)]), lastCell);
-  return forGroup(spanMask(positionsOf(index), gather(last, slotIndex), gather(first, slotIndex)), group);
+export function packedMask({ index, cell }: GridPlaces, positionIds: Value, queries: Value, group: number): Value {
+  const last = mod(cell, sizes(index, 1, 2)); // [tokens]: each one's place in its row
+  const first = sub(last, positionIds);
+  return forGroup(spanMask(positionsOf(index), gather(last, queries), gather(first, queries)), group);
 }
 
 const positionsOf = (index: Value): Value => range(sizes(index, 1, 2), index.shape[1] as Dim);
@@ -212,7 +207,7 @@ const positionsOf = (index: Value): Value => range(sizes(index, 1, 2), index.sha
  * @param first  the same; null: from the beginning
  * @returns [..., queries, length]
  */
-function spanMask(positions: Value, last: Value, first: Value | null): Value {
+function spanMask(positions: Value, last: Value, first: Value | null = null): Value {
   const keys = unsqueeze(positions, 0);
   const mask = maskWhere(lessOrEqual(keys, unsqueeze(last, last.shape.length)));
   if (!first) return mask;

@@ -40,6 +40,15 @@ test("a batch keeps to the budget, and its padded grid to twice as much, unless 
   );
 });
 
+test("of the padded grid the tokens that all sequences begin with are not counted", () => {
+  const beginning = new Array<number>(50).fill(1);
+  const sequences = Array.from({ length: 20 }, (_, i) => ({ ids: [...beginning, 100 + i, 2, 2, 2, 2] }));
+  const batches = (prefixTokens?: number): number[] =>
+    Array.from(planBatches(sequences, { maxBatchTokens: 150, prefixTokens }), ({ indexes }) => indexes.length);
+  expect(batches()).toEqual([5, 5, 5, 5]);
+  expect(batches(50)).toEqual([20]); // 50 + 20 · 5 tokens
+});
+
 const planOf = (sequences: readonly TokenSequence[], maxBatchTokens: number): (readonly number[])[] =>
   Array.from(planBatches(sequences, { maxBatchTokens }), ({ indexes }) => indexes);
 const apart = (...lengths: number[]): TokenSequence[] =>

@@ -7,6 +7,8 @@ export const defaultBatchTokens = 1024;
 export interface BatchOptions {
   /** Most tokens that one batch computes. A longer sequence is a batch of its own. */
   readonly maxBatchTokens: number;
+  /** First tokens that all sequences have in common, which attention's queries hold once; 0 by default. */
+  readonly prefixTokens?: number | undefined;
 }
 
 /** Sequences to be run together. */
@@ -22,18 +24,18 @@ const lengthStep = 4;
 /**
  * Groups sequences for running together, the longest first, so that a batch holds similar lengths and the largest
  * buffers are made once; among similar lengths those that begin alike, so that their beginnings are computed once. The
- * graph runs the tokens without padding, so their number is what counts; attention pads to rows × the longest, which is
- * kept below twice the budget.
+ * graph runs the tokens without padding, so their number is what counts; attention's queries pad to rows × the longest, which
+ * is kept below twice the budget.
  * @yields each sequence in exactly one batch; the same for the same sequences. One tree is held at a time
  */
 export function* planBatches(
   sequences: readonly TokenSequence[],
-  { maxBatchTokens }: BatchOptions,
+  options: BatchOptions,
 ): Generator<TokenBatch, void, undefined> {
   let [indexes, tree] = [[] as number[], new TokenTree()];
   for (const index of planOrder(sequences)) {
     const sequence = sequences[index]!;
-    if (indexes.length > 0 && !fits(tree, sequence, maxBatchTokens)) {
+    if (indexes.length > 0 && !fits(tree, sequence, options)) {
       yield { indexes, tree };
       [indexes, tree] = [[], new TokenTree()];
     }
@@ -68,8 +70,8 @@ export function stopIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw new InputError("aborted", "stopped by the caller's signal.", { cause: signal.reason });
 }
 
-function fits(tree: TokenTree, sequence: TokenSequence, maxBatchTokens: number): boolean {
-  const cells = Math.max(tree.longest, sequence.ids.length) * (tree.paths.length + 1);
+function fits(tree: TokenTree, sequence: TokenSequence, { maxBatchTokens, prefixTokens = 0 }: BatchOptions): boolean {
+  const cells = (Math.max(tree.longest, sequence.ids.length) - prefixTokens) * (tree.paths.length + 1);
   return cells <= 2 * maxBatchTokens && tree.ids.length + tree.growth(sequence) <= maxBatchTokens;
 }
 

@@ -14,8 +14,8 @@ import { type AdaptedModel, buildTrainingGraph, type TrainingGraph, trainingName
 
 /** Token ids of one step's texts, template included. */
 export interface TrainingBatch {
-  /** Ids that all sequences begin with, and that are not in them. */
-  readonly prefix: readonly number[];
+  /** How many ids all sequences begin with. */
+  readonly prefixTokens: number;
   readonly anchors: readonly (readonly number[])[];
   /** One for each anchor, in the same order. */
   readonly positives: readonly (readonly number[])[];
@@ -68,9 +68,9 @@ class RunFeeds {
    * All texts of a batch. What several begin with is computed once; under dropout the prefix alone, since every token of a text
    * has a mask of its own there: nothing else tells two copies of it apart.
    */
-  sequences({ prefix, anchors, positives, hardNegatives }: TrainingBatch): TokenSequence[] {
-    const shareable = this.#dropout > 0 ? { shareable: prefix.length } : {};
-    return [...anchors, ...positives, ...hardNegatives].map((ids) => ({ ids: [...prefix, ...ids], ...shareable }));
+  sequences({ prefixTokens, anchors, positives, hardNegatives }: TrainingBatch): TokenSequence[] {
+    const shareable = this.#dropout > 0 ? { shareable: prefixTokens } : {};
+    return [...anchors, ...positives, ...hardNegatives].map((ids) => ({ ids, ...shareable }));
   }
 
   /** @param seed  of the dropout masks */
@@ -174,8 +174,8 @@ export class CachedGradients implements BatchGradients {
 
   async compute(batch: TrainingBatch, parameters: FlatTensors, seed = 0, signal?: AbortSignal): Promise<BatchResult> {
     const sequences = this.#feeds.sequences(batch);
-    const batches = [...planBatches(sequences, { maxBatchTokens: this.#microBatchTokens })];
-    const parts = batches.map(({ indexes, tree }, part) => ({
+    const plan = { maxBatchTokens: this.#microBatchTokens, prefixTokens: batch.prefixTokens };
+    const parts = Array.from(planBatches(sequences, plan), ({ indexes, tree }, part) => ({
       rows: indexes,
       feeds: this.#feeds.of(tree, parameters, seed + part),
     }));

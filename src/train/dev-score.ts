@@ -52,7 +52,7 @@ export class DevScore {
     const prefix = await encoder.cachePrefix(this.#prompts.prefix);
     const pairs = this.#set.subsets.flatMap((subset) => subset.pairs);
     const texts = [...new Set(pairs.flatMap(({ sentence1, sentence2 }) => [sentence1, sentence2]))];
-    const sequences = texts.map((text) => ({ ids: this.#prompts.encode(text) }));
+    const sequences = texts.map((text) => ({ ids: this.#prompts.encode(text).slice(prefix.length) }));
     const plan = { maxBatchTokens: this.#maxBatchTokens, signal };
     const rows = await runBatches(sequences, plan, ({ tree }) => encoder.run(tree, prefix));
     const vectors = new Map(texts.map((text, i) => [text, rows[i]!]));

@@ -99,6 +99,7 @@ export class MemoryPlan {
       repeats: rows * length - tokens,
       batch: rows,
       rows,
+      queries: maxTokens + Math.ceil(prefixTokens / rows),
       slots: 1,
       length,
       pairs: batchSize,

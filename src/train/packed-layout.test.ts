@@ -27,7 +27,7 @@ test("slots count the sequences of a row from 0 on, in the order of their places
   ]);
 });
 
-test("the grid says of every cell which token it holds and where its sequence begins", () => {
+test("the grid says of every cell which token it holds, and of every row which tokens look from it", () => {
   const tree = new TokenTree();
   for (const ids of [
     [7, 8, 9, 10, 11],
@@ -41,11 +41,24 @@ test("the grid says of every cell which token it holds and where its sequence be
   expect(numbers(graphNames.inputIds)).toEqual([7, 8, 9, 10, 11, 4, 5, 6]); // 7 once
   expect(feeds[graphNames.gridIndex]!.dims).toEqual([2, 5]);
   expect(numbers(graphNames.gridIndex)).toEqual([0, 1, 2, 3, 4, 0, 6, 7, 0, 5]);
-  expect(numbers(graphNames.sequenceStart)).toEqual([0, 0, 0, 0, 0, 0, 0, 0, 3, 3]);
-  expect(numbers(graphNames.tokenCell)).toEqual([0, 1, 2, 3, 4, 9, 6, 7]);
-  expect(numbers(graphNames.repeatedCell).sort()).toEqual([5, 8]);
+  expect(numbers(graphNames.tokenCell)).toEqual([8, 1, 2, 3, 4, 9, 6, 7]); // the 7 looks from the row that has fewer
+  expect(numbers(graphNames.repeatedCell).sort()).toEqual([0, 5]);
+  expect(feeds[graphNames.queryIndex]!.dims).toEqual([2, 4]);
+  expect(numbers(graphNames.queryIndex)).toEqual([1, 2, 3, 4, 5, 6, 7, 0]);
+  expect(numbers(graphNames.queryCell)).toEqual([7, 0, 1, 2, 3, 4, 5, 6]);
   expect(numbers(graphNames.lastToken)).toEqual([4, 5, 7]);
   expect(feeds[graphNames.slotIndex]!.dims).toEqual([2, 2]);
   expect(numbers(graphNames.slotIndex)).toEqual([0, 0, 2, 1]);
   expect(numbers(graphNames.slotCell)).toEqual([0, 3, 2]);
+});
+
+test("a long beginning looks from all rows alike, so that it pads none", () => {
+  const beginning = Array.from({ length: 100 }, (_, i) => i);
+  const tree = new TokenTree();
+  for (let i = 0; i < 20; i++) tree.add({ ids: [...beginning, 200, 201 + i, 250, 251], shareable: 100 });
+  const feeds = packedLayoutFeeds(tree);
+  expect(feeds[graphNames.queryIndex]!.dims).toEqual([20, 100 / 20 + 4]);
+  const [cells, places] = [feeds[graphNames.tokenCell]!.data, feeds[graphNames.queryCell]!.data] as BigInt64Array[];
+  const rowOf = (cell: bigint, width: number): number => Math.floor(Number(cell) / width);
+  for (const [token, cell] of cells!.entries()) expect(rowOf(cell, 104)).toBe(rowOf(places![token]!, 9));
 });

@@ -5,8 +5,9 @@ import { fieldsBeyondPrompt, fillParts, type PromptParts, promptParts } from "..
 import type { Recipe } from "../text/recipe.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 
-/** Token ids of texts in a recipe's template, without the tokens that all of them begin with. */
+/** Token ids of texts in a recipe's template. */
 export interface PromptEncoder {
+  /** Those that all texts begin with. */
   readonly prefix: readonly number[];
   /** Most ids that `encode` gives. */
   readonly maxTokens: number;
@@ -34,10 +35,10 @@ export function createPromptEncoder(tokenizer: Tokenizer, recipe: Recipe, maxSen
     encodePrompt(tokenizer, parts, cleanUp(text, recipe.cleanUp), { maxTokens, truncate: true, index: 0 }).ids;
   return {
     prefix: shared,
-    maxTokens: maxTokens - shared.length,
+    maxTokens,
     encode(text) {
       const ids = encode(text);
-      if (startsWith(ids, shared)) return ids.slice(shared.length);
+      if (startsWith(ids, shared)) return ids;
       throw new ModelError(
         "tokenizer",
         `the tokenizer joins the template's beginning to ${JSON.stringify(text.slice(0, 40))}: its first tokens are not those of all prompts. Use another template.`,

@@ -169,7 +169,7 @@ function microBatchOf(
   const texts = examples.flatMap(({ anchor, positive, hardNegative }) => [anchor, positive, hardNegative ?? ""]);
   const plan = new MemoryPlan(adapted, {
     batchSize,
-    maxTokens: prompts.maxTokens,
+    maxTokens: prompts.maxTokens - prompts.prefix.length,
     prefixTokens: prompts.prefix.length,
     characters: texts.reduce((sum, text) => sum + text.length, 0),
   });
@@ -342,7 +342,7 @@ function batchOf(examples: readonly Example[], prompts: PromptEncoder): Training
   const negatives = examples.flatMap(({ hardNegative }) => (hardNegative === null ? [] : [hardNegative]));
   const encode = (texts: readonly string[]): (readonly number[])[] => texts.map((text) => prompts.encode(text));
   return {
-    prefix: prompts.prefix,
+    prefixTokens: prompts.prefix.length,
     anchors: encode(examples.map(({ anchor }) => anchor)),
     positives: encode(examples.map(({ positive }) => positive)),
     hardNegatives: encode(negatives),

@@ -58,7 +58,7 @@ export async function openTrainingModel(
   const config = architecture.readConfig(opened.config, opened.configSource);
   const tokenizer = await openTokenizer(files, opened);
   const prompts = createPromptEncoder(tokenizer, recipe, options.maxSentenceTokens);
-  const longest = prompts.prefix.length + prompts.maxTokens;
+  const longest = prompts.maxTokens;
   if (longest > config.maxPositions) {
     throw new InputError(
       "bad-option",
