@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { readFloats, toHalf, writeSafetensors } from "./float-tensors.ts";
+import { readFloats, safetensorsPieces, toHalf } from "./float-tensors.ts";
 import { dequantize } from "./gguf-blocks.ts";
 import { readMetadata, readSafetensors } from "./safetensors.ts";
 
@@ -15,7 +15,7 @@ test("a written safetensors file reads back", async () => {
     { name: "a", shape: [3], values: Float32Array.of(0, 65504, 2 ** -24) },
   ];
   for (const dtype of ["F32", "F16"] as const) {
-    await writeFile(file, writeSafetensors(tensors, dtype, { note: "x" }));
+    await writeFile(file, safetensorsPieces(tensors, dtype, { note: "x" }));
     const index = await readSafetensors(file);
     expect([...index.keys()]).toEqual(["a", "b"]);
     for (const { name, values } of tensors) expect(await readFloats(index.get(name)!)).toEqual(values);

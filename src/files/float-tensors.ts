@@ -21,17 +21,19 @@ export interface FloatTensor {
 }
 
 /**
- * A safetensors file of float tensors, sorted by name as the format's own library does within one dtype.
+ * A safetensors file of float tensors, sorted by name as the format's own library does within one dtype: the head, then each
+ * tensor's bytes, which are the numbers themselves where they are not made shorter.
  * @param metadata  strings for `__metadata__`
  * @see https://github.com/huggingface/safetensors#format
  */
-export function writeSafetensors(
+export function* safetensorsPieces(
   tensors: readonly FloatTensor[],
   dtype: HeldType,
   metadata: Readonly<Record<string, string>> = { format: "pt" },
-): Uint8Array {
+): Generator<Uint8Array, void, undefined> {
   const { head, sorted } = layOut(tensors, dtype, metadata);
-  return Buffer.concat([head, ...sorted.map(({ name, shape, values }) => encodeFloats(name, shape, values, dtype))]);
+  yield head;
+  for (const { name, shape, values } of sorted) yield encodeFloats(name, shape, values, dtype);
 }
 
 export type HeldType = "F32" | "F16";
@@ -43,7 +45,7 @@ export interface LazyTensor {
   readonly read: () => Promise<Float32Array>;
 }
 
-/** The same piece by piece: the head, then each tensor's bytes. */
+/** The same of tensors that are not there yet. */
 export async function* streamSafetensors(
   tensors: readonly LazyTensor[],
   dtype: HeldType,

@@ -1,18 +1,18 @@
 import { randomUUID } from "node:crypto";
-import { open, rename, rm } from "node:fs/promises";
+import { open, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { CapacityError, InputError } from "../errors.ts";
 
 /**
- * Puts `bytes` under a name so that a crash leaves either the old file or the new one.
+ * Puts bytes, or the pieces of a file, under a name so that a crash leaves either the old file or the new one.
  * @throws CapacityError "disk-full", the old file is untouched; InputError "bad-option" where a folder has the name
  */
-export async function replaceFile(file: string, bytes: Uint8Array): Promise<void> {
+export async function replaceFile(file: string, bytes: Uint8Array | Generator<Uint8Array>): Promise<void> {
   const staging = `${file}.${randomUUID()}.part`;
   try {
     const handle = await open(staging, "wx");
     try {
-      await handle.writeFile(bytes);
+      await writeFile(handle, bytes);
       await handle.sync();
     } finally {
       await handle.close();

@@ -3,7 +3,7 @@ import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ModelError } from "../errors.ts";
 import { writeAtomically } from "../files/atomic.ts";
-import { type FloatTensor, readFloats, writeSafetensors } from "../files/float-tensors.ts";
+import { type FloatTensor, readFloats, safetensorsPieces } from "../files/float-tensors.ts";
 import { type JsonObject, type JsonProblem, readJsonObject } from "../files/json.ts";
 import { replaceFile } from "../files/replace-file.ts";
 import { readSafetensors } from "../files/safetensors.ts";
@@ -169,7 +169,7 @@ export async function writeAdapter(
   await mkdir(folder, { recursive: true });
   const named = tensors.map((tensor) => ({ ...tensor, name: `base_model.model.${tensor.name}` }));
   await writeAtomically(join(folder, adapterConfigName), `${JSON.stringify(peftConfig(config, tensors), null, 2)}\n`);
-  await replaceFile(join(folder, adapterWeightsName), writeSafetensors(named, dtype));
+  await replaceFile(join(folder, adapterWeightsName), safetensorsPieces(named, dtype));
 }
 
 /** The keys that PEFT's loader reads; what is left out has PEFT's default. */

@@ -1,6 +1,6 @@
 import { stat } from "node:fs/promises";
 import { InputError, ModelError } from "../errors.ts";
-import { readFloats, writeSafetensors } from "../files/float-tensors.ts";
+import { readFloats, safetensorsPieces } from "../files/float-tensors.ts";
 import { replaceFile } from "../files/replace-file.ts";
 import { readMetadata, readSafetensors } from "../files/safetensors.ts";
 import type { AdamW } from "./optimizer.ts";
@@ -30,12 +30,8 @@ export async function writeCheckpoint(
   { mean, variance }: AdamW,
 ): Promise<void> {
   const flat = (name: string, values: Float32Array) => ({ name, shape: [values.length], values });
-  const bytes = writeSafetensors(
-    [flat("parameters", parameters.values), flat("mean", mean), flat("variance", variance)],
-    "F32",
-    { [stateKey]: JSON.stringify(state) },
-  );
-  await replaceFile(file, bytes);
+  const tensors = [flat("parameters", parameters.values), flat("mean", mean), flat("variance", variance)];
+  await replaceFile(file, safetensorsPieces(tensors, "F32", { [stateKey]: JSON.stringify(state) }));
 }
 
 /**

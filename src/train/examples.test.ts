@@ -116,6 +116,18 @@ describe("a wrong row", () => {
   });
 });
 
+test.each([
+  ["no rows", "sent0\tsent1\thard_neg\tsource\n", /none\.tsv: holds no example: there are no rows\. Give a file/],
+  [
+    "rows that are wrong or of sources left out",
+    "sent0\tsent1\thard_neg\tsource\na\tb\tc\tx\na\t\tc\ty\na\t\tc\ty\n",
+    /no example: 1 rows are of sources that are left out, 2 are wrong, the first one .*none\.tsv:3: "sent1" is empty\. Put/,
+  ],
+])("a file without an example says why it has none: %s", async (_what, contents, message) => {
+  const file = await fileOf("none.tsv", contents);
+  await expect(readExamples(file, { columns, skipsBadRows: true, excludedSources: ["x"] })).rejects.toThrow(message);
+});
+
 test("triples pair off what a premise entails and contradicts, the shorter list repeated", async () => {
   const file = await fileOf(
     "nli.tsv",

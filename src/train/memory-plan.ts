@@ -9,8 +9,8 @@ import { type AdaptedModel, buildTrainingGraph } from "./training-graph.ts";
 const processBytes = 150e6;
 /** Of a graph's node, here and in the runtime. */
 const nodeBytes = 12_000;
-/** Of an adapter's parameter: itself, its gradient, two moments, and a checkpoint that is being written. */
-const parameterBytes = 4 * (4 + 3);
+/** Of an adapter's parameter: itself, its gradient, two moments, and what the runtime's last run said of its gradient. */
+const parameterBytes = 4 * (4 + 1);
 /** What the runtime's arena takes over what is in it. */
 const arenaFactor = 1.2;
 
@@ -109,13 +109,10 @@ export class MemoryPlan {
   }
 }
 
-/** Of the weights that runs read as a whole; of a table they read rows. */
+/** Of the weights; a table, of which a run reads rows, is there as a whole in the end. */
 function weightBytes(graph: Graph): number {
-  const tables = new Set(graph.nodes.flatMap(({ type, inputs }) => (type === "Gather" ? [inputs[0]] : [])));
   let bytes = 0;
-  for (const { value, data } of graph.initializers.values()) {
-    if ("file" in data && !tables.has(value)) bytes += data.length;
-  }
+  for (const { data } of graph.initializers.values()) if ("file" in data) bytes += data.length;
   return bytes;
 }
 
