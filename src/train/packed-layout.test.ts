@@ -18,12 +18,12 @@ test("sequences share rows of the longest one's length, and none lies over anoth
   expect(tokens / (rows * longest)).toBeGreaterThan(0.95);
 });
 
-test("slots count the sequences of a row from 0 on, in the order of their places", () => {
+test("the longest sequences come first, each into the first row that has room", () => {
   expect(packRows([2, 7, 3, 2])).toEqual([
-    { row: 1, start: 3, slot: 1 },
-    { row: 0, start: 0, slot: 0 },
-    { row: 1, start: 0, slot: 0 },
-    { row: 1, start: 5, slot: 2 },
+    { row: 1, start: 3 },
+    { row: 0, start: 0 },
+    { row: 1, start: 0 },
+    { row: 1, start: 5 },
   ]);
 });
 
@@ -48,8 +48,8 @@ test("the grid says of every cell which token it holds, and of every row which t
   expect(numbers(graphNames.queryCell)).toEqual([7, 0, 1, 2, 3, 4, 5, 6]);
   expect(numbers(graphNames.lastToken)).toEqual([4, 5, 7]);
   expect(feeds[graphNames.slotIndex]!.dims).toEqual([2, 2]);
-  expect(numbers(graphNames.slotIndex)).toEqual([0, 0, 2, 1]);
-  expect(numbers(graphNames.slotCell)).toEqual([0, 3, 2]);
+  expect(numbers(graphNames.slotIndex)).toEqual([0, 0, 1, 2]);
+  expect(numbers(graphNames.slotCell)).toEqual([0, 2, 3]);
 });
 
 test("a long beginning looks from all rows alike, so that it pads none", () => {

@@ -8,8 +8,6 @@ interface Place {
   readonly row: number;
   /** Position in the row of its first token. */
   readonly start: number;
-  /** How many sequences of the row are before it. */
-  readonly slot: number;
 }
 
 /**
@@ -18,16 +16,15 @@ interface Place {
  */
 export function packRows(lengths: readonly number[]): Place[] {
   const longest = Math.max(...lengths);
-  const rows: { end: number; sequences: number }[] = [];
+  const ends: number[] = [];
   const places = new Array<Place>(lengths.length);
   const order = Array.from(lengths.keys()).sort((a, b) => lengths[b]! - lengths[a]! || a - b);
   for (const sequence of order) {
     const length = lengths[sequence]!;
-    let row = rows.findIndex(({ end }) => end + length <= longest);
-    if (row < 0) row = rows.push({ end: 0, sequences: 0 }) - 1;
-    const { end, sequences } = rows[row]!;
-    places[sequence] = { row, start: end, slot: sequences };
-    rows[row] = { end: end + length, sequences: sequences + 1 };
+    let row = ends.findIndex((end) => end + length <= longest);
+    if (row < 0) row = ends.push(0) - 1;
+    places[sequence] = { row, start: ends[row]! };
+    ends[row]! += length;
   }
   return places;
 }
@@ -43,7 +40,7 @@ export function packedLayoutFeeds(tree: TokenTree): Record<string, Tensor> {
   const queries = spreadQueries(cells, rows, longest);
   const repeatedCell = cells.flatMap((all, token) => all.filter((cell) => cell !== queries.cells[token])).map(BigInt);
   const sequences: number[][] = Array.from({ length: rows }, () => []);
-  for (const [sequence, { row, slot }] of places.entries()) sequences[row]![slot] = sequence;
+  for (const [sequence, { row }] of places.entries()) sequences[row]!.push(sequence);
   return {
     ...feeds,
     [graphNames.tokenCell]: new Tensor("int64", BigInt64Array.from(queries.cells, BigInt), [cells.length]),
