@@ -30,6 +30,9 @@ export type InputErrorCode =
   | "too-long"
   | "token-out-of-range";
 
+/** Message of an InputError "aborted" that has no more to say. */
+export const stoppedByCaller = "stopped by the caller's signal.";
+
 /** The caller can put it right: a text, an option, a file of texts. */
 export class InputError extends OnewordError {
   declare readonly code: InputErrorCode;

@@ -14,7 +14,7 @@ import { runCli } from "../src/cli/program.ts";
 
 import type { EmbeddingModel, EmbedOptions, StreamedEmbedding, StreamedWords } from "../src/embed/embedding-model.ts";
 import type { LoadOptions } from "../src/embed/load.ts";
-import { InputError, ModelError } from "../src/errors.ts";
+import { InputError, ModelError, stoppedByCaller } from "../src/errors.ts";
 import { packagedAdapter } from "../src/files/known-models.ts";
 import { adapterIdentity } from "../src/models/adapter-file.ts";
 import { defaultBatchTokens } from "../src/text/batch.ts";
@@ -47,7 +47,7 @@ function fakeModel(options: FakeModelOptions = {}): EmbeddingModel & { closed: b
     let window: string[] = [];
     const run = async (): Promise<StreamedEmbedding[]> => {
       await new Promise((resolve) => setImmediate(resolve));
-      if (signal?.aborted) throw new InputError("aborted", "stopped by the caller's signal.");
+      if (signal?.aborted) throw new InputError("aborted", stoppedByCaller);
       const results = window.map((text) => {
         const truncatedTokens = Math.max(0, text.length - 40);
         if (truncatedTokens > 0 && !truncate) throw new InputError("too-long", `text ${index + 1}: too long.`);

@@ -265,7 +265,7 @@ describe("a run that is killed", () => {
   const program = resolve(import.meta.dirname, "../dist/cli/main.js");
   const limit = 64 * 1024;
   /** @param fileBytes  largest file it may write: what a full disk is to a checkpoint */
-  const start = (output: string, { fileBytes = 0 } = {}): ChildProcess =>
+  const start = (output: string, { fileBytes = 0, stderr = "inherit" as "inherit" | "pipe" } = {}): ChildProcess =>
     spawn(
       ...limited(
         fileBytes,
@@ -275,7 +275,7 @@ describe("a run that is killed", () => {
           .concat(["--learning-rate", "5e-3", "--eval-every", "36", "--quiet"]),
       ),
       {
-        stdio: ["ignore", "ignore", fileBytes > 0 ? "pipe" : "inherit"],
+        stdio: ["ignore", "ignore", stderr],
         env: { ...process.env, ONEWORD_CACHE: folder },
       },
     );
@@ -305,6 +305,28 @@ describe("a run that is killed", () => {
   }, 600_000); // a machine that has other work takes minutes
 
   test.runIf(process.platform !== "win32")(
+    "with SIGINT says how far it came and how to go on, or why that was not kept",
+    async () => {
+      for (const fileBytes of [0, limit]) {
+        const steps = async (): Promise<number> => losses(await logOf("interrupted").catch(() => [])).length;
+        const before = await steps();
+        const child = start("interrupted", { fileBytes, stderr: "pipe" });
+        const said = text(child.stderr!);
+        const exit = once(child, "exit");
+        while (child.exitCode === null && (await steps()) <= before) await new Promise((tick) => setTimeout(tick, 5));
+        child.kill("SIGINT");
+        expect((await exit)[0]).toBe(130);
+        expect(await said).toMatch(
+          fileBytes === 0
+            ? /^oneword: interrupted: stopped after \d+ steps; --resume goes on from there\.\n$/
+            : /^oneword: interrupted: .*interrupted: no room for checkpoint\.safetensors/,
+        );
+      }
+    },
+    120_000,
+  );
+
+  test.runIf(process.platform !== "win32")(
     "by a full disk keeps its checkpoint, says where, and goes on from it",
     async () => {
       const stop = new AbortController();
@@ -316,7 +338,7 @@ describe("a run that is killed", () => {
       const checkpoint = join(folder, "full", "checkpoint.safetensors");
       const before = await readFile(checkpoint);
       expect(before.length).toBeGreaterThan(limit);
-      const child = start("full", { fileBytes: limit });
+      const child = start("full", { fileBytes: limit, stderr: "pipe" });
       const said = text(child.stderr!);
       expect((await once(child, "exit"))[0]).toBe(1);
       expect(await said).toMatch(

@@ -24,7 +24,7 @@ import { matrixFormats } from "./matrix.ts";
 import { type ModelsFlags, runModels } from "./models.ts";
 import { type PullFlags, runPull } from "./pull.ts";
 import { addRecipe } from "./recipe-program.ts";
-import { reportError } from "./report-error.ts";
+import { reportError, reportStop } from "./report-error.ts";
 import { runSimilarity, type SimilarityFlags } from "./similarity.ts";
 import { addTrainFlags, type TrainFlags } from "./train-flags.ts";
 
@@ -44,7 +44,7 @@ export async function runCli(args: readonly string[], dependencies: CliDependenc
   } catch (error) {
     const stopped = interrupt.exitCode();
     if (stopped !== undefined) {
-      stderr.write(`oneword: ${stopped === exitCodes.interrupted ? "interrupted" : "terminated"}\n`);
+      stderr.write(reportStop(stopped, error));
       return stopped;
     }
     const { exitCode, text } = reportError(error, env);

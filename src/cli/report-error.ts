@@ -1,5 +1,5 @@
 import { CommanderError } from "commander";
-import { InternalError, OnewordError } from "../errors.ts";
+import { InternalError, OnewordError, stoppedByCaller } from "../errors.ts";
 import { exitCodes, OutputClosed, UsageError } from "./exit-codes.ts";
 
 export interface ErrorReport {
@@ -19,6 +19,13 @@ export function reportError(error: unknown, env: Readonly<Record<string, string 
   if (error instanceof CommanderError && error.code === "commander.help") return { exitCode, text: "" }; // help is printed
   const debug = env.ONEWORD_DEBUG && env.ONEWORD_DEBUG !== "0" ? `${stackOf(error)}\n` : "";
   return { exitCode, text: `oneword: ${oneLine(messageOf(error))}\n${debug}` };
+}
+
+/** One line for a command that a signal ended, with what it says of where it stopped, or of what failed while it did. */
+export function reportStop(exitCode: number, error: unknown): string {
+  const word = exitCode === exitCodes.interrupted ? "interrupted" : "terminated";
+  const isPlain = error instanceof Error && (error.name === "AbortError" || error.message === stoppedByCaller);
+  return `oneword: ${word}${isPlain ? "" : `: ${oneLine(messageOf(error))}`}\n`;
 }
 
 function messageOf(error: unknown): string {

@@ -1,5 +1,5 @@
 import { Worker } from "node:worker_threads";
-import { InputError, InternalError } from "../errors.ts";
+import { InputError, InternalError, stoppedByCaller } from "../errors.ts";
 import { unpackError } from "../files/thread-error.ts";
 import type { RecipeOptions } from "../text/recipe.ts";
 import type { RunStatistics } from "./embedding-model.ts";
@@ -48,7 +48,7 @@ export class PoolThread {
     });
     return new Promise((resolve, reject) => {
       const abort = (): void => {
-        reject(new InputError("aborted", "stopped by the caller's signal.", { cause: signal?.reason }));
+        reject(new InputError("aborted", stoppedByCaller, { cause: signal?.reason }));
         void worker.terminate();
       };
       if (signal?.aborted) abort();

@@ -1,4 +1,4 @@
-import { InputError } from "../errors.ts";
+import { InputError, stoppedByCaller } from "../errors.ts";
 import { shareableOf, type TokenSequence, TokenTree } from "./token-tree.ts";
 
 /** Most tokens of one run: bigger gains nothing on the machines measured, smaller wastes threads (docs/design.md). */
@@ -67,7 +67,7 @@ export async function runBatches<T>(
 
 /** @throws InputError "aborted" when the signal says so */
 export function stopIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw new InputError("aborted", "stopped by the caller's signal.", { cause: signal.reason });
+  if (signal?.aborted) throw new InputError("aborted", stoppedByCaller, { cause: signal.reason });
 }
 
 function fits(tree: TokenTree, sequence: TokenSequence, { maxBatchTokens, prefixTokens = 0 }: BatchOptions): boolean {
