@@ -354,7 +354,27 @@ describe("a run that is killed", () => {
 
   test("is not gone on with by other options", async () => {
     const other = options("whole-again", { resume: true, learningRate: 1e-3 });
-    await expect(train(other)).rejects.toMatchObject({ code: "bad-option", message: /belongs to a run with other/ });
+    await expect(train(other)).rejects.toMatchObject({
+      code: "bad-option",
+      message: expect.stringMatching(/belongs to a run with other/),
+    });
+  });
+
+  test("and an adapter are not written over by a run that does not go on with it", async () => {
+    const adapter = () => readFile(join(folder, "whole-again", "adapter_model.safetensors"));
+    const before = await adapter();
+    await expect(train(options("whole-again"))).rejects.toMatchObject({
+      code: "bad-option",
+      message: expect.stringMatching(
+        /whole-again: holds a run already, which would be overwritten\. Go on with it \(--resume\), or choose/,
+      ),
+    });
+    expect((await adapter()).equals(before)).toBe(true);
+    await mkdir(join(folder, "adapter alone"));
+    await writeFile(join(folder, "adapter alone", "adapter_model.safetensors"), before);
+    for (const resume of [false, true]) {
+      await expect(train(options("adapter alone", { resume }))).rejects.toThrow(/holds an adapter already/);
+    }
   });
 
   test("is the only one in its folder", async () => {
@@ -368,7 +388,7 @@ describe("a run that is killed", () => {
     await writeFile(join(folder, "damaged", "checkpoint.safetensors"), "no safetensors");
     await expect(train(options("damaged", { epochs: 1, resume: true }))).rejects.toMatchObject({
       code: "corrupt-file",
-      message: /checkpoint\.safetensors/,
+      message: expect.stringMatching(/checkpoint\.safetensors/),
     });
   });
 });

@@ -54,7 +54,10 @@ export function addTrainFlags(command: Command): Command {
     .option("-d, --data <file>", "examples: .tsv, .csv, .jsonl, each perhaps .gz, or .parquet; repeatable", append)
     .option("-o, --output <folder>", "adapter, checkpoint and log go here")
     .option("--dashboard [file]", "an HTML page of the run as it goes (default: none; dashboard.html in --output)")
-    .option("--resume", "go on from the checkpoint in --output, if there is one (default: start anew)")
+    .option(
+      "--resume",
+      "go on from the checkpoint in --output, if there is one (default: start, in a folder without a run)",
+    )
     .option("--config <file>", "JSON object with these flags in camelCase; flags win over it")
     .option(
       "-m, --model <model>",

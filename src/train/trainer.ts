@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { writeAdapterRecipe } from "../embed/adapter-recipe.ts";
 import type { LoadOptions } from "../embed/load.ts";
@@ -9,7 +10,7 @@ import type { StsSet } from "../evaluate/sts.ts";
 import { type StsTask, stsTasks, taskTitles } from "../evaluate/tasks.ts";
 import { makeOutputFolder } from "../files/output-file.ts";
 import { lockForProcess } from "../files/process-lock.ts";
-import { writeAdapter } from "../models/adapter-file.ts";
+import { adapterWeightsName, writeAdapter } from "../models/adapter-file.ts";
 import { stopIfAborted } from "../text/batch.ts";
 import { type BatchGradients, CachedGradients, DirectGradients, type TrainingBatch } from "./batch-gradients.ts";
 import { type RunState, readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
@@ -24,7 +25,7 @@ import { exchangeTensors, type FlatTensors, initialParameters } from "./paramete
 import type { PromptEncoder } from "./prompts.ts";
 import { checkSchedule, linearSchedule } from "./schedule.ts";
 import { planEpoch } from "./step-plan.ts";
-import { TrainingLog } from "./training-log.ts";
+import { logName, TrainingLog } from "./training-log.ts";
 import { openTrainingModel, type TrainingModel } from "./training-model.ts";
 
 export const checkpointName = "checkpoint.safetensors";
@@ -71,17 +72,31 @@ export interface TrainResult {
 /**
  * Trains an adapter and keeps the one that is best on STS-B dev. The output folder holds the adapter in PEFT's form,
  * `checkpoint.safetensors` to go on from, and `log.jsonl`.
- * @throws CapacityError "locked" while another process trains into the folder; InputError for options and data; "diverged" for a loss that is no number; CapacityError "disk-full"
+ * @throws CapacityError "locked" while another process trains into the folder; InputError for options and data, and for a folder
+ * that holds what would be overwritten; "diverged" for a loss that is no number; CapacityError "disk-full"
  */
 export async function train(options: TrainOptions, observer: TrainObserver = {}): Promise<TrainResult> {
   checkTrainOptions(options);
   await makeOutputFolder(options.output);
   const unlock = await lockForProcess(join(options.output, "run.pid"), options.output);
   try {
+    await checkNothingIsLost(options);
     return await trainInto(options, observer);
   } finally {
     await unlock();
   }
+}
+
+/** @throws InputError "bad-option" where a run or an adapter is in the folder and would be overwritten */
+async function checkNothingIsLost({ output, resume }: TrainOptions): Promise<void> {
+  const names = [checkpointName, adapterWeightsName, logName];
+  const [checkpoint, adapter, log] = names.map((name) => existsSync(join(output, name)));
+  if (!(checkpoint || adapter) || (resume && (checkpoint || log))) return;
+  const [what, goOn] = checkpoint ? ["a run", "Go on with it (--resume), or choose"] : ["an adapter", "Choose"];
+  throw new InputError(
+    "bad-option",
+    `--output ${output}: holds ${what} already, which would be overwritten. ${goOn} another folder, or delete this one.`,
+  );
 }
 
 async function trainInto(options: TrainOptions, observer: TrainObserver): Promise<TrainResult> {
