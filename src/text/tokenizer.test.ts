@@ -183,6 +183,16 @@ describe("a damaged tokenizer.json is a ModelError with the file and advice", ()
     await expect(loadTokenizer(file())).rejects.toThrow(/its pattern \{"Glob":"\*"\} is of no known kind/);
   });
 
+  test.each([2 ** 31, -1, 1.5, {}, null])("an id of %j is refused by its token's name", async (id) => {
+    for (const name of ["llama", "smollm"]) {
+      const whole = readFixture(`${name}/tokenizer.json`);
+      const token = Object.keys(whole.model.vocab)[9]!;
+      whole.model.vocab[token] = id;
+      await writeFile(file(), JSON.stringify(whole));
+      await expect(loadTokenizer(file())).rejects.toThrow(`${JSON.stringify(token)} has the id ${JSON.stringify(id)}`);
+    }
+  });
+
   test("whatever the JSON, nothing else is thrown", async () => {
     const whole = readFixture("smollm/tokenizer.json");
     const keys = fc.constantFrom(...Object.keys(whole), "model.vocab", "model.merges", "model.type", "model.unk_token");

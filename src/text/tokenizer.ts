@@ -5,7 +5,7 @@ import { type BpeTables, FastBpe, fillTokens, type Merges, rankTable } from "./f
 import { ggufTokenizer } from "./gguf-tokenizer.ts";
 import { checkPatterns, exactPreTokenizer, type TokenizerPart } from "./pre-tokenizers.ts";
 import { Pipeline } from "./tokenizers-library.ts";
-import { readVocabularyFiles, tokenContent } from "./vocabulary-files.ts";
+import { checkTokenId, readVocabularyFiles, tokenContent } from "./vocabulary-files.ts";
 
 /** Text to token ids, as the model was trained on them. */
 export interface Tokenizer {
@@ -97,6 +97,7 @@ function createPipeline(json: TokenizerPart, config: TokenizerPart, tables: BpeT
   const merges = ranks ? [] : (tables?.merges ?? model.merges);
   const pipeline = new Pipeline({ ...json, pre_tokenizer: words, model: { ...model, merges } }, config);
   if (tables) fillTokens(pipeline.model, tables.tokens);
+  for (const [token, id] of pipeline.model.tokens_to_ids) checkTokenId(token, id);
   pipeline.model = new FastBpe(pipeline.model, ranks, spellsBytes);
   return pipeline;
 }

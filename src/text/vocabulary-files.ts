@@ -19,10 +19,8 @@ export async function readVocabularyFiles(
   const merges = mergesText.split("\n").filter((line) => line !== "" && !line.startsWith("#version"));
   const tokens: string[] = [];
   for (const [token, id] of Object.entries(vocab)) {
-    if (!Number.isInteger(id) || (id as number) < 0 || (id as number) > 2 ** 24) {
-      throw new Error(`${JSON.stringify(token)} has the id ${JSON.stringify(id)}`);
-    }
-    tokens[id as number] = token;
+    checkTokenId(token, id);
+    tokens[id] = token;
   }
   return {
     json: {
@@ -38,6 +36,12 @@ export async function readVocabularyFiles(
     },
     tables: { tokens, merges },
   };
+}
+
+/** @throws Error that names the token whose id is none, or larger than any vocabulary's */
+export function checkTokenId(token: string, id: unknown): asserts id is number {
+  if (Number.isInteger(id) && (id as number) >= 0 && (id as number) <= 2 ** 24) return;
+  throw new Error(`${JSON.stringify(token)} has the id ${JSON.stringify(id)}`);
 }
 
 function specialTokens(config: TokenizerPart): string[] {
