@@ -54,13 +54,13 @@ async function longTriples(count: number): Promise<string> {
 test.skipIf(!isLinux)(
   "training keeps to the memory it is allowed, with a score and a checkpoint",
   async () => {
-    const megabytes = 2650;
+    const megabytes = 1350; // 1,109 MB were seen; 1,514 before tables were counted and files written from where the numbers are
     const folder = await mkdtemp(join(tmpdir(), "oneword-memory-"));
     const data = join(folder, "triples.tsv");
     await writeFile(data, await longTriples(16));
     const onExit = 'process.on("exit", () => console.error("peak", process.resourceUsage().maxRSS, "kB"))';
     const program = resolve(import.meta.dirname, "../../dist/cli/main.js");
-    const flags = ["--batch-size", "16", "--warmup-steps", "0", "--memory", `${megabytes}MB`];
+    const flags = ["--batch-size", "16", "--warmup-steps", "0", "--memory", `${megabytes}MB`, "--layer", "12"];
     const args = [program, "train", "--data", data, "--output", join(folder, "run"), ...flags];
     const { stderr } = await promisify(execFile)(process.execPath, [
       "--import",
@@ -70,7 +70,7 @@ test.skipIf(!isLinux)(
     await rm(folder, { recursive: true });
     expect(stderr).toMatch(/\d tokens at once/); // not the whole batch
     const peakBytes = Number(/peak (\d+) kB/.exec(stderr)?.[1]) * 1024;
-    expect(peakBytes).toBeGreaterThan(0.8e6 * megabytes);
+    expect(peakBytes).toBeGreaterThan(0.7e6 * megabytes);
     expect(peakBytes).toBeLessThan(1e6 * megabytes);
   },
   900_000,
