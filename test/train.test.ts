@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { lstat, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { text } from "node:stream/consumers";
@@ -237,6 +237,20 @@ describe("a run", () => {
     });
   });
 
+  test.runIf(process.platform !== "win32")(
+    "with a log that cannot be read is refused, and nothing is written over it",
+    async () => {
+      const log = join(folder, "endless", "log.jsonl");
+      await mkdir(join(folder, "endless"));
+      await symlink(log, log);
+      await expect(train(options("endless"))).rejects.toMatchObject({
+        code: "bad-option",
+        message: `${log}: cannot be read (ELOOP). Move it away.`,
+      });
+      expect((await lstat(log)).isSymbolicLink()).toBe(true);
+    },
+  );
+
   test("into a place below a file is refused by the place's name", async () => {
     await expect(train(options(join("config.json", "run")))).rejects.toMatchObject({
       code: "bad-option",
@@ -308,7 +322,7 @@ describe("a run that is killed", () => {
     "with SIGINT says how far it came and how to go on, or why that was not kept",
     async () => {
       for (const fileBytes of [0, limit]) {
-        const steps = async (): Promise<number> => losses(await logOf("interrupted").catch(() => [])).length;
+        const steps = async (): Promise<number> => losses(await logOf("interrupted")).length;
         const before = await steps();
         const child = start("interrupted", { fileBytes, stderr: "pipe" });
         const said = text(child.stderr!);

@@ -1,5 +1,6 @@
 import { appendFile, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { InputError } from "../errors.ts";
 import { diskError, replaceFile } from "../files/replace-file.ts";
 
 export const logName = "log.jsonl";
@@ -43,9 +44,15 @@ export class TrainingLog {
 
 export type LogEntry = { readonly step: number } & Readonly<Record<string, unknown>>;
 
-/** Entries of a log; a last line that was cut by a crash is left out. */
+/**
+ * Entries of a log, none where there is no file; a last line that was cut by a crash is left out.
+ * @throws InputError "bad-option" for a file that cannot be read
+ */
 export async function readLog(file: string): Promise<LogEntry[]> {
-  const text = await readFile(file, "utf8").catch(() => "");
+  const text = await readFile(file, "utf8").catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === "ENOENT" || cause.code === "EISDIR") return ""; // a folder is told of when the file is written
+    throw new InputError("bad-option", `${file}: cannot be read (${cause.code}). Move it away.`, { cause });
+  });
   return text.split("\n").flatMap((line) => {
     try {
       return [JSON.parse(line) as LogEntry];
