@@ -1,4 +1,5 @@
 import { cpSync, readFileSync, writeFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { type FloatTensor, readFloats, safetensorsPieces } from "../src/files/float-tensors.ts";
 import { readSafetensors } from "../src/files/safetensors.ts";
@@ -35,7 +36,7 @@ export async function writeTinyModel(folder: string, options: TinyModelOptions =
       tensors.push({ name, shape: [vocabSize, width], values: rows });
     }
   }
-  writeFileSync(join(folder, "model.safetensors"), Buffer.concat([...safetensorsPieces(tensors, type)]));
+  await writeFile(join(folder, "model.safetensors"), safetensorsPieces(tensors, type));
 }
 
 const things = ["dog", "cat", "man", "woman", "child", "bird", "horse", "girl"];

@@ -4,7 +4,7 @@ import { type LoadOptions, openTokenizer } from "../embed/load.ts";
 import { InputError } from "../errors.ts";
 import { writeAtomically } from "../files/atomic.ts";
 import { cacheFolder } from "../files/cache-folder.ts";
-import { type LazyTensor, readFloats, streamSafetensors } from "../files/float-tensors.ts";
+import { type LazyTensor, readFloats, safetensorsPieces } from "../files/float-tensors.ts";
 import { readGguf } from "../files/gguf.ts";
 import { streamGguf } from "../files/gguf-writer.ts";
 import type { ModelFiles } from "../files/model-files.ts";
@@ -131,7 +131,7 @@ async function writeFolder(source: ExportSource, { output, format, dtype, signal
     pad_token: padToken(json), // any will do: padding is masked
   };
   await makeOutputFolder(output);
-  const pieces = streamSafetensors(tensors, heldAs[dtype]);
+  const pieces = safetensorsPieces(tensors, heldAs[dtype]);
   await writePieces(join(output, "model.safetensors"), pieces, signal);
   for (const [name, contents] of Object.entries(written)) {
     await writeAtomically(join(output, name), `${JSON.stringify(contents, null, name === "tokenizer.json" ? 0 : 2)}\n`);

@@ -20,22 +20,6 @@ export interface FloatTensor {
   readonly values: Float32Array;
 }
 
-/**
- * A safetensors file of float tensors, sorted by name as the format's own library does within one dtype: the head, then each
- * tensor's bytes, which are the numbers themselves where they are not made shorter.
- * @param metadata  strings for `__metadata__`
- * @see https://github.com/huggingface/safetensors#format
- */
-export function* safetensorsPieces(
-  tensors: readonly FloatTensor[],
-  dtype: HeldType,
-  metadata: Readonly<Record<string, string>> = { format: "pt" },
-): Generator<Uint8Array, void, undefined> {
-  const { head, sorted } = layOut(tensors, dtype, metadata);
-  yield head;
-  for (const { name, shape, values } of sorted) yield encodeFloats(name, shape, values, dtype);
-}
-
 export type HeldType = "F32" | "F16";
 
 /** A tensor that is made when it is written, so that a file may be larger than memory. */
@@ -45,14 +29,23 @@ export interface LazyTensor {
   readonly read: () => Promise<Float32Array>;
 }
 
-/** The same of tensors that are not there yet. */
-export async function* streamSafetensors(
-  tensors: readonly LazyTensor[],
+/**
+ * A safetensors file of float tensors, sorted by name as the format's own library does within one dtype: the head, then each
+ * tensor's bytes, which are the numbers themselves where they are not made shorter.
+ * @param metadata  strings for `__metadata__`
+ * @see https://github.com/huggingface/safetensors#format
+ */
+export async function* safetensorsPieces(
+  tensors: readonly (FloatTensor | LazyTensor)[],
   dtype: HeldType,
+  metadata: Readonly<Record<string, string>> = { format: "pt" },
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const { head, sorted } = layOut(tensors, dtype, { format: "pt" });
+  const { head, sorted } = layOut(tensors, dtype, metadata);
   yield head;
-  for (const { name, shape, read } of sorted) yield encodeFloats(name, shape, await read(), dtype);
+  for (const tensor of sorted) {
+    const values = "values" in tensor ? tensor.values : await tensor.read();
+    yield encodeFloats(tensor.name, tensor.shape, values, dtype);
+  }
 }
 
 function layOut<T extends { readonly name: string; readonly shape: readonly number[] }>(

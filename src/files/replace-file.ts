@@ -7,7 +7,7 @@ import { CapacityError, InputError } from "../errors.ts";
  * Puts bytes, or the pieces of a file, under a name so that a crash leaves either the old file or the new one.
  * @throws CapacityError "disk-full", the old file is untouched; InputError "bad-option" where a folder has the name
  */
-export async function replaceFile(file: string, bytes: Uint8Array | Generator<Uint8Array>): Promise<void> {
+export async function replaceFile(file: string, bytes: Uint8Array | AsyncIterable<Uint8Array>): Promise<void> {
   const staging = `${file}.${randomUUID()}.part`;
   try {
     const handle = await open(staging, "wx");

@@ -174,6 +174,15 @@ export function causalMask(index: Value, group: number): Value {
   return forGroup(spanMask(positions, positions), group);
 }
 
+/**
+ * The same for one query in each sequence, at `lastPosition`.
+ * @param lastPosition  int64 [batch], counted in the sequence
+ * @returns [batch, 1, length]
+ */
+export function lastTokenMask(index: Value, lastPosition: Value): Value {
+  return unsqueeze(maskWhere(lessOrEqual(positionsOf(index), unsqueeze(lastPosition, 1))), 1);
+}
+
 /** Where the queries are, in rows that hold several sequences; see buildForwardGraph. Places too many repeat any. */
 export interface PackedRows {
   /** int64 [rows, queries]: the tokens whose queries each row has. */
@@ -187,7 +196,7 @@ export interface PackedRows {
 }
 
 /**
- * The same for chosen queries of rows that hold several sequences.
+ * The same for chosen tokens of rows that hold several sequences.
  * @param places       of the keys
  * @param positionIds  int64 [tokens], which count from 0 in each sequence
  * @param queries      int64 [rows, queries]: tokens
@@ -225,17 +234,6 @@ function forGroup(mask: Value, group: number): Value {
     0,
   );
   return reshapeTo(add(unsqueeze(mask, 1), zeros), target, [shape[0]!, product([group, queries]), length]);
-}
-
-/**
- * The same for one query in each sequence, at `lastPosition`.
- * @param lastPosition  int64 [batch], counted in the sequence
- * @returns [batch, 1, length]
- */
-export function lastTokenMask(index: Value, lastPosition: Value): Value {
-  const length = index.shape[1] as Dim;
-  const positions = range(sizes(index, 1, 2), length);
-  return unsqueeze(maskWhere(lessOrEqual(positions, unsqueeze(lastPosition, 1))), 1);
 }
 
 function maskWhere(allowed: Value): Value {

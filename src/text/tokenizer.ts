@@ -97,7 +97,7 @@ function createPipeline(json: TokenizerPart, config: TokenizerPart, tables: BpeT
   const merges = ranks ? [] : (tables?.merges ?? model.merges);
   const pipeline = new Pipeline({ ...json, pre_tokenizer: words, model: { ...model, merges } }, config);
   if (tables) fillTokens(pipeline.model, tables.tokens);
-  for (const [token, id] of pipeline.model.tokens_to_ids) checkTokenId(token, id);
+  else for (const [token, id] of pipeline.model.tokens_to_ids) checkTokenId(token, id);
   pipeline.model = new FastBpe(pipeline.model, ranks, spellsBytes);
   return pipeline;
 }

@@ -46,31 +46,30 @@ export async function readExamples(file: string, options: ReadExamplesOptions): 
   const excluded = new Set<unknown>(excludedSources);
   const examples: Example[] = [];
   let [skipped, rows] = [0, 0];
-  let firstProblem = "";
+  let firstProblem: string | undefined;
   for await (const row of readTable(file)) {
     rows++;
     if (excluded.size > 0 && !row.problem && excluded.has(row.values[columns.source ?? "source"])) continue;
     const problem = row.problem ?? problemOf(row, columns);
-    if (problem === null) {
-      examples.push(exampleOf(row, columns));
-      continue;
-    }
-    if (!skipsBadRows) {
+    if (problem === null) examples.push(exampleOf(row, columns));
+    else if (skipsBadRows) {
+      skipped++;
+      firstProblem ??= `${row.where}: ${problem}`;
+    } else {
       throw new InputError(
         "bad-row",
         `${row.where}: ${problem}. Put it right, or leave wrong rows out by skipping them.`,
       );
     }
-    if (skipped++ === 0) firstProblem = `${row.where}: ${problem}`;
   }
   if (examples.length > 0) return { examples, skipped };
   throw new InputError("bad-row", `${file}: holds no example: ${whyNone(rows, skipped, firstProblem)}`);
 }
 
-function whyNone(rows: number, skipped: number, firstProblem: string): string {
+function whyNone(rows: number, skipped: number, firstProblem: string | undefined): string {
   if (rows === 0) return "there are no rows. Give a file that has some.";
   const leftOut = rows > skipped ? `${rows - skipped} rows are of sources that are left out` : "";
-  const wrong = skipped > 0 ? `${skipped} are wrong, the first one ${firstProblem}` : "";
+  const wrong = firstProblem ? `${skipped} are wrong, the first one ${firstProblem}` : "";
   return `${[leftOut, wrong].filter(Boolean).join(", ")}. Put the file right, or choose other columns or sources.`;
 }
 

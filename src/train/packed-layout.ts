@@ -18,7 +18,7 @@ export function packRows(lengths: readonly number[]): Place[] {
   const longest = Math.max(...lengths);
   const ends: number[] = [];
   const places = new Array<Place>(lengths.length);
-  const order = Array.from(lengths.keys()).sort((a, b) => lengths[b]! - lengths[a]! || a - b);
+  const order = Array.from(lengths.keys()).sort((a, b) => lengths[b]! - lengths[a]!);
   for (const sequence of order) {
     const length = lengths[sequence]!;
     let row = ends.findIndex((end) => end + length <= longest);

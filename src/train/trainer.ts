@@ -80,7 +80,7 @@ export async function train(options: TrainOptions, observer: TrainObserver = {})
   await makeOutputFolder(options.output);
   const unlock = await lockForProcess(join(options.output, "run.pid"), options.output);
   try {
-    await checkNothingIsLost(options);
+    checkNothingIsLost(options);
     return await trainInto(options, observer);
   } finally {
     await unlock();
@@ -88,7 +88,7 @@ export async function train(options: TrainOptions, observer: TrainObserver = {})
 }
 
 /** @throws InputError "bad-option" where a run or an adapter is in the folder and would be overwritten */
-async function checkNothingIsLost({ output, resume }: TrainOptions): Promise<void> {
+function checkNothingIsLost({ output, resume }: TrainOptions): void {
   const names = [checkpointName, adapterWeightsName, logName];
   const [checkpoint, adapter, log] = names.map((name) => existsSync(join(output, name)));
   if (!(checkpoint || adapter) || (resume && (checkpoint || log))) return;
