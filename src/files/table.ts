@@ -99,7 +99,10 @@ async function* parquetRows(file: string): AsyncGenerator<TableRow> {
   try {
     rows = await parquetReadObjects({ file: await asyncBufferFromFile(file) });
   } catch (cause) {
-    throw new InputError("bad-row", `${file}: not Parquet: ${(cause as Error).message}.`, { cause });
+    const advice = "Write the file again, or as .tsv, .csv or .jsonl.";
+    throw new InputError("bad-row", `${file}: no Parquet that can be read: ${(cause as Error).message}. ${advice}`, {
+      cause,
+    });
   }
   for (const [i, values] of rows.entries()) yield { values, where: `${file}, row ${i + 1}` };
 }

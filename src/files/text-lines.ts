@@ -47,7 +47,8 @@ export async function checkTextFile(file: string): Promise<void> {
 function cannotRead(file: string, cause: unknown): InputError {
   const code = (cause as NodeJS.ErrnoException).code;
   const reason = code === "ENOENT" ? "no such file" : `cannot be read (${code ?? String(cause)})`;
-  return new InputError("file-not-found", `${file}: ${reason}. Check the path and its permissions.`, { cause });
+  const advice = code?.startsWith("Z_") ? "It is damaged: get it again." : "Check the path and its permissions.";
+  return new InputError("file-not-found", `${file}: ${reason}. ${advice}`, { cause });
 }
 
 /**

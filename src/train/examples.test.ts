@@ -117,6 +117,15 @@ describe("a wrong row", () => {
 });
 
 test.each([
+  ["cut.parquet", "PAR1", /cut\.parquet: no Parquet that can be read: .*\. Write the file again, or as \.tsv/],
+  ["cut.tsv.gz", "\x1f\x8b\x08junk", /cut\.tsv\.gz: cannot be read \(Z_\w+\)\. It is damaged: get it again\./],
+])("a damaged file is told as such, with what to do: %s", async (name, contents, message) => {
+  const file = join(folder, name);
+  await writeFile(file, contents, "latin1");
+  await expect(readExamples(file, { columns })).rejects.toThrow(message);
+});
+
+test.each([
   ["no rows", "sent0\tsent1\thard_neg\tsource\n", /none\.tsv: holds no example: there are no rows\. Give a file/],
   [
     "rows that are wrong or of sources left out",
