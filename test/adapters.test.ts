@@ -122,6 +122,43 @@ test("a pair on the output embedding, which no vector asks for, is left out", as
   expect((await readAdapter(copy)).pairs).toEqual(adapter.pairs);
 });
 
+/** The llama adapter, whose names begin with `model.`, as those on a model with a head do. */
+async function adapterWithPatterns(name: string, changes: Record<string, unknown>): Promise<string> {
+  const copy = join(folder, name);
+  const { config, pairs } = await readAdapter(adapterOf("llama"));
+  const tensors = [...pairs.values()].flatMap(({ a, b }) => [a, b]).map((t) => ({ ...t, name: `model.${t.name}` }));
+  await writeAdapter(copy, config, tensors, "F32");
+  const file = join(copy, "adapter_config.json");
+  await writeFile(file, JSON.stringify({ ...JSON.parse(readFileSync(file, "utf8")), ...changes }));
+  return copy;
+}
+
+// Which modules have the alpha of their own: by PEFT 0.21's PeftModel.from_pretrained on a LlamaForCausalLM, module.scaling.
+test.each([
+  ["q_proj", 3],
+  ["layers.0.self_attn.q_proj", 1],
+  ["model\\.layers\\.0\\.self_attn\\.q_proj", 1],
+  ["^model\\.layers\\.0\\..*", 7],
+  [".*\\.layers\\.0\\.self_attn\\.q_proj", 1],
+  ["model.layers.1.self_attn.q_proj|model.layers.0.self_attn.q_proj", 2],
+  ["proj", 0],
+  ["^layers.0.self_attn.q_proj", 0],
+])("alpha_pattern %j is found as PEFT finds it", async (key, expectedCount) => {
+  const { config, pairs } = await readAdapter(
+    await adapterWithPatterns("patterns", { alpha_pattern: { [key]: 1000 } }),
+  );
+  const own = [...pairs.values()].filter(({ scale }) => scale === 1000 / config.rank);
+  expect(own).toHaveLength(expectedCount);
+  expect([...pairs.values()].filter(({ scale }) => scale === config.alpha / config.rank)).toHaveLength(
+    pairs.size - expectedCount,
+  );
+});
+
+test("with use_rslora an adapter counts alpha / √rank", async () => {
+  const { config, pairs } = await readAdapter(await adapterWithPatterns("rslora", { use_rslora: true }));
+  for (const { scale } of pairs.values()) expect(scale).toBeCloseTo(config.alpha / Math.sqrt(config.rank), 12);
+});
+
 test("several adapters share one model, and a view chooses", async () => {
   const [before, after] = ["adapter-before", "adapter-after"].map((part) => join(fixtures, "golden/train-llama", part));
   await using model = await load(join(folder, "llama"), { adapters: [before!, after!], cacheDir: folder });
@@ -172,9 +209,29 @@ describe("an adapter that cannot be used is refused with what is wrong", () => {
     ],
     ["OLoRA, which does too", { init_lora_weights: "olora" }, /"olora" changes the base's weights/],
     ["another kind", { peft_type: "IA3" }, /"peft_type": "IA3"/],
+    ["a rank of its own that it has not", { rank_pattern: { q_proj: 4 } }, /q_proj" has A .* says rank 4/],
+    [
+      "a pattern that is none here",
+      { alpha_pattern: { "(?P<x>q_proj)": 4 } },
+      /"alpha_pattern" has a key that is no regular/,
+    ],
+    ["an alpha that is no number", { alpha_pattern: { q_proj: "4" } }, /"q_proj" is "4", but must be a number over 0/],
   ])("%s", async (name, changes, message) => {
     const adapter = await edited(name, (json) => Object.assign(json, changes));
     await expect(readAdapter(adapter)).rejects.toThrow(message);
+  });
+
+  test("one in other numbers, and one without a pair", async () => {
+    const copy = await edited("other numbers", () => {});
+    const file = join(copy, "adapter_model.safetensors");
+    const name = "base_model.model.layers.0.self_attn.q_proj.lora_A.weight";
+    const head = Buffer.from(JSON.stringify({ [name]: { dtype: "F64", shape: [8, 1], data_offsets: [0, 64] } }));
+    const size = Buffer.alloc(8);
+    size.writeBigUInt64LE(BigInt(head.length));
+    await writeFile(file, Buffer.concat([size, head, Buffer.alloc(64)]));
+    await expect(readAdapter(copy)).rejects.toThrow(/lora_A\.weight" is not in F32, F16 or BF16/);
+    await writeFile(file, Buffer.concat([Buffer.from([2, 0, 0, 0, 0, 0, 0, 0]), Buffer.from("{}")]));
+    await expect(readAdapter(copy)).rejects.toThrow(/adapter_model\.safetensors has no LoRA pair/);
   });
 
   test("one for another model", async () => {

@@ -43,6 +43,16 @@ export async function readSafetensors(file: string): Promise<TensorIndex> {
   return (await readContents(resolve(file))).index;
 }
 
+/** The same for a file whose every tensor is to be used. @throws ModelError "unsupported-type" naming one that is in no such floats */
+export async function readFloatSafetensors(file: string): Promise<TensorIndex> {
+  const { names, index } = await readContents(resolve(file));
+  for (const name of names) {
+    if (index.has(name)) continue;
+    throw new ModelError("unsupported-type", `${file}: ${quote(name)} is not in F32, F16 or BF16. Convert the file.`);
+  }
+  return index;
+}
+
 /** The strings under `__metadata__`. @throws ModelError as readSafetensors */
 export async function readMetadata(file: string): Promise<Readonly<Record<string, string>>> {
   return (await readContents(resolve(file))).metadata;

@@ -6,7 +6,7 @@ import { writeAtomically } from "../files/atomic.ts";
 import { type FloatTensor, readFloats, safetensorsPieces } from "../files/float-tensors.ts";
 import { type JsonObject, type JsonProblem, readJsonObject } from "../files/json.ts";
 import { replaceFile } from "../files/replace-file.ts";
-import { readSafetensors } from "../files/safetensors.ts";
+import { readFloatSafetensors } from "../files/safetensors.ts";
 import { type LoraTargets, loraNames } from "./lora.ts";
 
 export const adapterConfigName = "adapter_config.json";
@@ -61,40 +61,51 @@ const plainValues: Readonly<Record<string, readonly unknown[]>> = {
 /**
  * Reads a LoRA adapter in PEFT's form: adapter_config.json and adapter_model.safetensors.
  * @throws ModelError "config" for an option that changes the function and that we do not compute, "weight-missing" and
- *   "weight-shape" for pairs that are not pairs
+ *   "weight-shape" for pairs that are not pairs, or where there is none; "unsupported-type" for one in other numbers than
+ *   float32, float16 and bfloat16
  * @see peft 0.21, src/peft/tuners/lora/config.py
  */
 export async function readAdapter(folder: string): Promise<Adapter> {
   const configFile = join(folder, adapterConfigName);
   const json = await readConfig(configFile);
   checkPlain(json, configFile);
-  const rank = readRank(json, "r", configFile);
-  const alpha = readRank(json, "lora_alpha", configFile);
-  const tensors = await readSafetensors(join(folder, adapterWeightsName));
-  const found = new Map<string, { a?: FloatTensor; b?: FloatTensor }>();
+  const rank = readPositive(json, "r", configFile);
+  const alpha = readPositive(json, "lora_alpha", configFile);
+  const tensors = await readFloatSafetensors(join(folder, adapterWeightsName));
+  const found = new Map<string, { module: string; a?: FloatTensor; b?: FloatTensor }>();
   for (const entry of tensors.values()) {
-    const match = /^base_model\.model\.(?:model\.)?(.+)\.lora_(A|B)(?:\.default)?\.weight$/.exec(entry.name);
+    const match = /^base_model\.model\.((?:model\.)?(.+))\.lora_(A|B)(?:\.default)?\.weight$/.exec(entry.name);
     if (!match || entry.shape.length !== 2) {
       throw new ModelError("config", `${entry.file}: "${entry.name}" is no matrix of a LoRA pair on a linear weight.`);
     }
-    const [, scope, part] = match as unknown as [string, string, "A" | "B"];
+    const [, module, scope, part] = match as unknown as [string, string, string, "A" | "B"];
     if (scope === "lm_head") continue; // scores words, which no embedding asks for
     const names = loraNames(scope);
     const tensor = { name: part === "A" ? names.a : names.b, shape: entry.shape, values: await readFloats(entry) };
-    found.set(scope, { ...found.get(scope), [part === "A" ? "a" : "b"]: tensor });
+    found.set(scope, { ...found.get(scope), module, [part === "A" ? "a" : "b"]: tensor });
   }
   const pairs = new Map<string, AdapterPair>();
-  for (const [scope, { a, b }] of found) {
+  const patterns = {
+    rank: readPatterns(json, "rank_pattern", configFile),
+    alpha: readPatterns(json, "alpha_pattern", configFile),
+  };
+  for (const [scope, { module, a, b }] of found) {
     if (!a || !b) throw new ModelError("weight-missing", `${folder}: "${scope}" has lora_${a ? "A" : "B"} alone.`);
-    const own = patternValue(json.rank_pattern, scope) ?? rank;
+    const own = patterns.rank(module) ?? rank;
     if (a.shape[0] !== own || b.shape[1] !== own) {
       throw new ModelError(
         "weight-shape",
         `${folder}: "${scope}" has A [${a.shape}] and B [${b.shape}], but ${adapterConfigName} says rank ${own}.`,
       );
     }
-    const ownAlpha = patternValue(json.alpha_pattern, scope) ?? alpha;
+    const ownAlpha = patterns.alpha(module) ?? alpha;
     pairs.set(scope, { a, b, scale: ownAlpha / (json.use_rslora === true ? Math.sqrt(own) : own) });
+  }
+  if (pairs.size === 0) {
+    throw new ModelError(
+      "weight-missing",
+      `${folder}: ${adapterWeightsName} has no LoRA pair for what makes embeddings.`,
+    );
   }
   const targets = Array.isArray(json.target_modules) ? (json.target_modules as string[]) : [...pairs.keys()];
   const dropout = typeof json.lora_dropout === "number" ? json.lora_dropout : 0;
@@ -137,23 +148,30 @@ function checkPlain(json: AdapterJson, file: string): void {
   }
 }
 
-function readRank(json: AdapterJson, key: string, file: string): number {
+function readPositive(json: AdapterJson, key: string, file: string): number {
   const value = json[key];
   if (typeof value === "number" && value > 0 && Number.isFinite(value)) return value;
   throw new ModelError("config", `${file}: "${key}" is ${JSON.stringify(value)}, but must be a number over 0.`);
 }
 
 /**
- * The value of the first key that ends the module's name, as PEFT finds it: `.*\.(key)$`, where a key may be a regular
+ * Numbers of their own that some modules have: of the first key that ends a module's name, where a key may be a regular
  * expression.
+ * @see peft 0.21, src/peft/utils/other.py, get_pattern_key
  */
-function patternValue(patterns: unknown, scope: string): number | undefined {
-  if (typeof patterns !== "object" || patterns === null) return undefined;
-  for (const [key, value] of Object.entries(patterns as Record<string, unknown>)) {
-    const bare = key.replace(/^\^?(model\.)?/, "");
-    if (typeof value === "number" && new RegExp(`(^|.*\\.)(${bare})$`).test(scope)) return value;
-  }
-  return undefined;
+function readPatterns(json: AdapterJson, name: string, file: string): (module: string) => number | undefined {
+  const values = (json[name] ?? {}) as JsonObject;
+  const patterns = Object.keys(values).map((key) => {
+    const value = readPositive(values, key, `${file}, "${name}"`);
+    try {
+      return { expression: new RegExp(`^(?:.*\\.)?(?:${key})$`), value };
+    } catch (cause) {
+      throw new ModelError("config", `${file}: "${name}" has a key that is no regular expression here: ${key}.`, {
+        cause,
+      });
+    }
+  });
+  return (module) => patterns.find(({ expression }) => expression.test(module))?.value;
 }
 
 /**
