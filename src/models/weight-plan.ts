@@ -106,7 +106,7 @@ type BlockForm = Extract<WeightForm, "blocks" | "byteBlocks" | "int4Blocks" | "i
 
 /** What no rows at all become: the format alone. */
 function emptyBlocks(entry: TensorEntry, form: BlockForm): SplitBlocks {
-  if (form === "int4") return quantizeInt4(new Float32Array(0));
+  if (form === "int4") return quantizeInt4(new Float32Array(0), widthOf(entry));
   if (form === "int8Rows") return quantizeInt8(new Float32Array(0), widthOf(entry));
   return splitRows(entry, form, new Uint8Array(0), 0);
 }
