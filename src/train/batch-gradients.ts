@@ -144,12 +144,12 @@ export class CachedGradients implements BatchGradients {
   private constructor(
     model: AdaptedModel,
     graph: TrainingGraph,
-    sessions: readonly [Session, Session, Session],
+    [forward, loss, backward]: readonly Session[],
     microBatchTokens: number,
   ) {
     this.tensors = graph.tensors;
     this.#feeds = new RunFeeds(model, graph);
-    [this.#forward, this.#loss, this.#backward] = sessions;
+    [this.#forward, this.#loss, this.#backward] = [forward!, loss!, backward!];
     this.#gradientNames = gradientNames(graph);
     this.#microBatchTokens = microBatchTokens;
     this.#sums = graph.tensors.map(({ shape }) => new Float32Array(elementCount(shape)));
@@ -164,11 +164,15 @@ export class CachedGradients implements BatchGradients {
   ): Promise<CachedGradients> {
     const graph = buildTrainingGraph(model, "gradients", temperature);
     const forward = buildTrainingGraph(model, "embeddings", temperature);
-    const sessions = [
-      await Session.create(forward.graph, options),
-      await Session.create(lossGraph(temperature), options),
-      await Session.create(graph.graph, options),
-    ] as const;
+    const sessions: Session[] = [];
+    try {
+      for (const each of [forward.graph, lossGraph(temperature), graph.graph]) {
+        sessions.push(await Session.create(each, options));
+      }
+    } catch (error) {
+      await Promise.all(sessions.map((session) => session.close()));
+      throw error;
+    }
     return new CachedGradients(model, graph, sessions, microBatchTokens);
   }
 
@@ -177,7 +181,7 @@ export class CachedGradients implements BatchGradients {
     const plan = { maxBatchTokens: this.#microBatchTokens, prefixTokens: batch.prefixTokens };
     const parts = Array.from(planBatches(sequences, plan), ({ indexes, tree }, part) => ({
       rows: indexes,
-      feeds: this.#feeds.of(tree, parameters, seed + part),
+      feeds: () => this.#feeds.of(tree, parameters, seed + part), // made for each run: all parts' masks are more than a run
     }));
     const embeddings = await this.#embed(parts, sequences.length, signal);
     const { loss, grad } = await this.#lossOf(embeddings, batch.anchors.length);
@@ -186,7 +190,7 @@ export class CachedGradients implements BatchGradients {
       stopIfAborted(signal);
       const rowGrads = takeRows(grad, rows);
       const outputs = await this.#backward.run(
-        { ...feeds, [trainingNames.embeddingGradient]: rowGrads },
+        { ...feeds(), [trainingNames.embeddingGradient]: rowGrads },
         this.#gradientNames,
       );
       for (const [i, name] of this.#gradientNames.entries()) {
@@ -198,7 +202,7 @@ export class CachedGradients implements BatchGradients {
   }
 
   async #embed(
-    parts: readonly { rows: readonly number[]; feeds: Feeds }[],
+    parts: readonly { readonly rows: readonly number[]; readonly feeds: () => Feeds }[],
     count: number,
     signal: AbortSignal | undefined,
   ): Promise<Tensor> {
@@ -206,7 +210,7 @@ export class CachedGradients implements BatchGradients {
     let width = 0;
     for (const { rows, feeds } of parts) {
       stopIfAborted(signal);
-      const outputs = await this.#forward.run(feeds, [trainingNames.embedding]);
+      const outputs = await this.#forward.run(feeds(), [trainingNames.embedding]);
       const { data, dims } = outputs[trainingNames.embedding]!;
       width = dims[1]!;
       all ??= new Float32Array(count * width);
@@ -230,7 +234,7 @@ export class CachedGradients implements BatchGradients {
 }
 
 /** From embeddings to the loss and its gradient by them. */
-function lossGraph(temperature: number): Graph {
+export function lossGraph(temperature: number): Graph {
   const graph = new Graph();
   const embedding = graph.input(trainingNames.embedding, "float32", ["batch", "hidden"]);
   const pairs = graph.input(trainingNames.pairs, "int64", [1]);

@@ -2,6 +2,7 @@ import { InputError } from "../errors.ts";
 import { elementCount } from "../files/float-tensors.ts";
 import type { Graph } from "../graph/graph.ts";
 import { peakBytes } from "../graph/peak-memory.ts";
+import { lossGraph } from "./batch-gradients.ts";
 import { devBatchTokens } from "./dev-score.ts";
 import { type AdaptedModel, buildTrainingGraph } from "./training-graph.ts";
 
@@ -39,6 +40,7 @@ export class MemoryPlan {
   readonly #backward: Graph;
   readonly #forward: Graph;
   readonly #held: number;
+  readonly #loss: number;
   readonly #sharesBeginnings: boolean;
 
   constructor(model: AdaptedModel, sizes: StepSizes) {
@@ -50,6 +52,7 @@ export class MemoryPlan {
     this.#forward = buildTrainingGraph(model, "embeddings", 1).graph;
     const parameters = direct.tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0);
     this.#held = processBytes + 2 * sizes.characters + parameters * parameterBytes;
+    this.#loss = lossBytes(sizes.batchSize, model.config.hiddenSize);
   }
 
   /** @returns bytes, where the whole batch runs at once */
@@ -59,12 +62,16 @@ export class MemoryPlan {
     return this.#held + this.#session(this.#direct, batchSize * textsPerExample) + dev;
   }
 
-  /** @returns bytes, where `texts` run at once; the way forward and the development score have sessions of their own */
+  /**
+   * @returns bytes, where `texts` run at once; the way forward and the development score have sessions of their own, and the
+   *   whole batch's loss one that keeps what it took
+   */
   cached(texts: number): number {
     const { batchSize } = this.#sizes;
     // planBatches lets the grid of texts that share beginnings grow to twice the tokens that are computed
     const rows = this.#sharesBeginnings ? Math.min(2 * texts, textsPerExample * batchSize) : texts;
-    return this.#held + this.#session(this.#backward, texts, rows) + 2 * this.#session(this.#forward, texts, rows);
+    const [forward, backward] = [this.#forward, this.#backward].map((graph) => this.#session(graph, texts, rows));
+    return this.#held + this.#loss + 2 * forward! + backward!;
   }
 
   /**
@@ -107,6 +114,17 @@ export class MemoryPlan {
     };
     return weightBytes(graph) + graph.nodes.length * nodeBytes + arenaFactor * peakBytes(graph, sizes);
   }
+}
+
+/** Of a batch's embeddings, the gradients by them, and what the loss makes of them. */
+function lossBytes(batchSize: number, hidden: number): number {
+  const sizes = {
+    batch: batchSize * textsPerExample,
+    hidden,
+    pairs: batchSize,
+    candidates: batchSize * (textsPerExample - 1),
+  };
+  return 2 * 4 * sizes.batch * hidden + arenaFactor * peakBytes(lossGraph(1), sizes);
 }
 
 /** Of the weights; a table, of which a run reads rows, is there as a whole in the end. */
