@@ -2,6 +2,7 @@ import { ModelError } from "../errors.ts";
 import type { BpeTables } from "./fast-bpe.ts";
 import { bytes, type PreTokenizer, preTokenizers, type TokenizerPart } from "./pre-tokenizers.ts";
 import { mergesByScore } from "./score-merges.ts";
+import { shown } from "./shown.ts";
 
 type Metadata = Readonly<Record<string, unknown>>;
 
@@ -27,7 +28,7 @@ export function ggufTokenizer(metadata: Metadata, source: string): GgufTokenizer
   const kind = metadata["tokenizer.ggml.model"];
   if (kind === "gpt2") return byteLevelBpe(read);
   if (kind === "llama") return sentencePiece(read);
-  throw read.refuse(`its vocabulary is ${JSON.stringify(kind)}; known: gpt2, llama`);
+  throw read.refuse(`its vocabulary is ${shown(kind)}; known: gpt2, llama`);
 }
 
 class VocabularyReader {
@@ -106,7 +107,7 @@ function knownPreTokenizer(read: VocabularyReader): PreTokenizer {
   const known = typeof name === "string" ? preTokenizers.get(name) : undefined;
   if (known) return known;
   const names = [...preTokenizers.keys()].join(", ");
-  throw read.refuse(`its pre-tokenizer (tokenizer.ggml.pre) is ${JSON.stringify(name)}; known: ${names}`);
+  throw read.refuse(`its pre-tokenizer (tokenizer.ggml.pre) is ${shown(name)}; known: ${names}`);
 }
 
 /** The form of LLaMA's own tokenizer.json: no words, every space a mark, unknown characters as bytes. */

@@ -145,7 +145,7 @@ describe("metadata that cannot be used are refused with the reason", () => {
   const refused: [string, Record<string, unknown>, RegExp][] = [
     ["unknown vocabulary", { "tokenizer.ggml.model": "rwkv" }, /vocabulary is "rwkv"; known: gpt2, llama/],
     ["unknown pre-tokenizer", { "tokenizer.ggml.pre": "default" }, /"default"; known: gpt-2, .*smollm/],
-    ["no pre-tokenizer", {}, /undefined; known/],
+    ["no pre-tokenizer", {}, /nothing; known/],
     ["no tokens", { "tokenizer.ggml.tokens": undefined }, /"tokenizer.ggml.tokens" is missing/],
     ["no merges", { "tokenizer.ggml.pre": "smollm", "tokenizer.ggml.merges": [1] }, /"tokenizer.ggml.merges"/],
     ["types too short", { "tokenizer.ggml.pre": "smollm", "tokenizer.ggml.token_type": [1] }, /one for each token/],

@@ -112,7 +112,20 @@ describe("a wrong row", () => {
 
   test("is left out and counted if asked to", async () => {
     const file = await fileOf("skip.jsonl", `${json[0]}\nnot json\n{"sent0":"a"}\n${json[1]}\n`);
-    expect(await readExamples(file, { columns, skipsBadRows: true })).toEqual({ examples: expected, skipped: 2 });
+    expect(await readExamples(file, { columns, skipsBadRows: true })).toMatchObject({ examples: expected, skipped: 2 });
+  });
+
+  test("with whole numbers of 64 bits for texts is one too", async () => {
+    const file = join(folder, "wide.parquet");
+    parquetWriteFile({
+      filename: file,
+      columnData: [
+        { name: "sent0", data: [5n, 6n], type: "INT64" },
+        { name: "sent1", data: ["a", "b"], type: "STRING" },
+      ],
+    });
+    const pairs = { ...columns, hardNegative: null };
+    await expect(readExamples(file, { columns: pairs })).rejects.toThrow(/"sent0" is 5, not a text/);
   });
 });
 
@@ -135,6 +148,14 @@ test.each([
 ])("a file without an example says why it has none: %s", async (_what, contents, message) => {
   const file = await fileOf("none.tsv", contents);
   await expect(readExamples(file, { columns, skipsBadRows: true, excludedSources: ["x"] })).rejects.toThrow(message);
+});
+
+test("a row that does not say its source is wrong where sources are left out, and a source that no row is of is not among them", async () => {
+  const file = await fileOf("sources.tsv", "sent0\tsent1\thard_neg\tsource\na\tb\tc\tone\nd\te\tf\ttwo\n");
+  const { examples, sourcesLeftOut } = await readExamples(file, { columns, excludedSources: ["one", "three"] });
+  expect([examples.map(({ anchor }) => anchor), [...sourcesLeftOut]]).toEqual([["d"], ["one"]]);
+  const other = { columns: { ...columns, source: "dataset" }, excludedSources: ["one"] };
+  await expect(readExamples(file, other)).rejects.toThrow(/sources\.tsv:2: no column "dataset"; there are sent0, /);
 });
 
 test("triples pair off what a premise entails and contradicts, the shorter list repeated", async () => {

@@ -1,5 +1,6 @@
 import { InputError } from "../errors.ts";
 import { readTable, type TableRow } from "../files/table.ts";
+import { shown } from "../text/shown.ts";
 
 /** What one row of training data says. */
 export interface Example {
@@ -35,6 +36,8 @@ export interface Examples {
   readonly examples: Example[];
   /** Rows that were wrong. */
   readonly skipped: number;
+  /** Those of the sources to be left out that rows were of. */
+  readonly sourcesLeftOut: ReadonlySet<string>;
 }
 
 /**
@@ -43,14 +46,20 @@ export interface Examples {
  */
 export async function readExamples(file: string, options: ReadExamplesOptions): Promise<Examples> {
   const { columns, excludedSources = [], skipsBadRows = false } = options;
-  const excluded = new Set<unknown>(excludedSources);
+  const excluded = new Set(excludedSources);
+  const sourceColumn = excluded.size > 0 ? (columns.source ?? "source") : null;
+  const sourcesLeftOut = new Set<string>();
   const examples: Example[] = [];
   let [skipped, rows] = [0, 0];
   let firstProblem: string | undefined;
   for await (const row of readTable(file)) {
     rows++;
-    if (excluded.size > 0 && !row.problem && excluded.has(row.values[columns.source ?? "source"])) continue;
-    const problem = row.problem ?? problemOf(row, columns);
+    const source = sourceColumn && !row.problem ? row.values[sourceColumn] : null;
+    if (typeof source === "string" && excluded.has(source)) {
+      sourcesLeftOut.add(source);
+      continue;
+    }
+    const problem = row.problem ?? problemOf(row, columns, sourceColumn);
     if (problem === null) examples.push(exampleOf(row, columns));
     else if (skipsBadRows) {
       skipped++;
@@ -62,7 +71,7 @@ export async function readExamples(file: string, options: ReadExamplesOptions): 
       );
     }
   }
-  if (examples.length > 0) return { examples, skipped };
+  if (examples.length > 0) return { examples, skipped, sourcesLeftOut };
   throw new InputError("bad-row", `${file}: holds no example: ${whyNone(rows, skipped, firstProblem)}`);
 }
 
@@ -76,12 +85,14 @@ function whyNone(rows: number, skipped: number, firstProblem: string | undefined
 const textColumns = ({ anchor, positive, hardNegative }: ExampleColumns): string[] =>
   hardNegative === null ? [anchor, positive] : [anchor, positive, hardNegative];
 
-function problemOf({ values }: TableRow, columns: ExampleColumns): string | null {
+function problemOf({ values }: TableRow, columns: ExampleColumns, sourceColumn: string | null): string | null {
+  const noColumn = (name: string): string => `no column "${name}"; there are ${Object.keys(values).join(", ")}`;
+  if (sourceColumn !== null && values[sourceColumn] === undefined) return noColumn(sourceColumn);
   for (const name of textColumns(columns)) {
     const value = values[name];
     if (name === columns.hardNegative && isAbsent(value)) continue;
-    if (value === undefined) return `no column "${name}"; there are ${Object.keys(values).join(", ")}`;
-    if (typeof value !== "string") return `"${name}" is ${JSON.stringify(value)}, not a text`;
+    if (value === undefined) return noColumn(name);
+    if (typeof value !== "string") return `"${name}" is ${shown(value)}, not a text`;
     if (value.trim() === "") return `"${name}" is empty`;
   }
   return null;
