@@ -367,11 +367,15 @@ describe("a run that is killed", () => {
   );
 
   test("is not gone on with by other options", async () => {
-    const other = options("whole-again", { resume: true, learningRate: 1e-3 });
-    await expect(train(other)).rejects.toMatchObject({
-      code: "bad-option",
-      message: expect.stringMatching(/belongs to a run with other/),
-    });
+    const recipe = () => readFile(join(folder, "whole-again", "recipe.json"), "utf8");
+    const before = await recipe();
+    for (const changes of [{ learningRate: 1e-3 }, { recipe: { layer: 1 } }] as const) {
+      await expect(train(options("whole-again", { resume: true, ...changes }))).rejects.toMatchObject({
+        code: "bad-option",
+        message: expect.stringMatching(/belongs to a run with other/),
+      });
+      expect(await recipe()).toBe(before); // the adapter is still the one that was trained with it
+    }
   });
 
   test("and an adapter are not written over by a run that does not go on with it", async () => {
@@ -395,6 +399,28 @@ describe("a run that is killed", () => {
     await mkdir(join(folder, "locked"));
     await writeFile(join(folder, "locked", "run.pid"), String(process.ppid));
     await expect(train(options("locked"))).rejects.toMatchObject({ code: "locked" });
+    const once = train(options("twice", { epochs: 1 }));
+    await expect(Promise.all([once, train(options("twice", { epochs: 1 }))])).rejects.toMatchObject({ code: "locked" });
+    await once.catch(() => {}); // whichever came first
+  });
+
+  test("what a killed process was writing is cleared away", async () => {
+    const left = join(folder, "left", "checkpoint.safetensors.123e4567-e89b-12d3-a456-426614174000.part");
+    await mkdir(join(folder, "left"));
+    await Promise.all([left, join(folder, "left", "mine.part")].map((file) => writeFile(file, "half")));
+    await train(options("left", { epochs: 1 }));
+    expect((await readdir(join(folder, "left"))).filter((name) => name.endsWith(".part"))).toEqual(["mine.part"]);
+  });
+
+  test("sources to be left out that no row is of are an error", async () => {
+    const data = join(folder, "sources.tsv");
+    const [header, ...rows] = (await readFile(join(folder, "triples.tsv"), "utf8")).trimEnd().split("\n");
+    await writeFile(
+      data,
+      [`${header}\tsource`, ...rows.map((row, i) => `${row}\t${i % 2 ? "odd" : "even"}`)].join("\n"),
+    );
+    const wrong = train(options("misspelt", { data: [data], excludedSources: ["odd", "evn"] }));
+    await expect(wrong).rejects.toThrow(/excludedSources: no row is of "evn"/);
   });
 
   test("a damaged checkpoint is an error that names it", async () => {

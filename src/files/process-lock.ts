@@ -1,19 +1,24 @@
 import { readFile, rm, writeFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { CapacityError } from "../errors.ts";
+
+/** Locks of this process, whose id a file may have from one that was killed before. */
+const held = new Set<string>();
 
 /**
  * Takes a lock that lasts as long as this process does, by a file with its id. Unlike a lock that has to be renewed, it holds
  * while one run of the runtime keeps the thread for minutes.
  * @returns gives it back
- * @throws CapacityError "locked" while another process has it
+ * @throws CapacityError "locked" while another process, or another call in this one, has it
  */
 export async function lockForProcess(file: string, what: string): Promise<() => Promise<void>> {
   try {
     await writeFile(file, String(process.pid), { flag: "wx" });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-    const holder = Number(await readFile(file, "utf8").catch(() => ""));
-    if (isAlive(holder)) {
+    const holder = await readHolder(file);
+    if (held.has(resolve(file)) || isAlive(holder)) {
       throw new CapacityError(
         "locked",
         `${what}: process ${holder} is at work there. Wait for it, or end it; if it is none of ours, delete ${file}.`,
@@ -21,7 +26,17 @@ export async function lockForProcess(file: string, what: string): Promise<() => 
     }
     await writeFile(file, String(process.pid)); // its process was killed
   }
-  return () => rm(file, { force: true });
+  held.add(resolve(file));
+  return async () => {
+    held.delete(resolve(file));
+    await rm(file, { force: true });
+  };
+}
+
+/** The id in a lock; a moment after it was made there may be none yet. */
+async function readHolder(file: string): Promise<number> {
+  const read = (): Promise<string> => readFile(file, "utf8").catch(() => "");
+  return Number((await read()) || (await sleep(200).then(read)));
 }
 
 function isAlive(pid: number): boolean {

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { open, rename, rm, writeFile } from "node:fs/promises";
-import { basename, dirname } from "node:path";
+import { open, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { CapacityError, InputError } from "../errors.ts";
 
 /**
@@ -22,6 +22,14 @@ export async function replaceFile(file: string, bytes: Uint8Array | AsyncIterabl
     await rm(staging, { force: true });
     throw diskError(cause, file);
   }
+}
+
+/** Removes what a process that was killed while it replaced one of a folder's files has left. */
+export async function removeUnfinished(folder: string, names: readonly string[]): Promise<void> {
+  const isLeft = (entry: string): boolean =>
+    names.some((name) => entry.startsWith(`${name}.`) && /^[\da-f-]{36}\.part$/.test(entry.slice(name.length + 1)));
+  const left = (await readdir(folder)).filter(isLeft);
+  await Promise.all(left.map((entry) => rm(join(folder, entry), { force: true })));
 }
 
 /**

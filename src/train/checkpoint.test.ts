@@ -16,7 +16,18 @@ test("a checkpoint that is cut, empty or none is told as such, with what to do",
   const whole = await readFile(file);
   await writeFile(file, safetensorsPieces([{ name: "a", shape: [1], values: Float32Array.of(1) }], "F32"));
   const none = await readFile(file);
-  for (const bytes of [whole.subarray(0, -20), whole.subarray(0, 30), Buffer.alloc(0), none]) {
+  const state = JSON.stringify({ step: 1, best: null, fingerprint: "run" });
+  const withState = async (json: string, length: number): Promise<Buffer> => {
+    const tensors = ["parameters", "mean", "variance"].map((name) => ({
+      name,
+      shape: [length],
+      values: new Float32Array(length),
+    }));
+    await writeFile(file, safetensorsPieces(tensors, "F32", { "oneword.run": json }));
+    return readFile(file);
+  };
+  const [noJson, short] = [await withState("{bad", 16), await withState(state, 15)];
+  for (const bytes of [whole.subarray(0, -20), whole.subarray(0, 30), Buffer.alloc(0), none, noJson, short]) {
     await writeFile(file, bytes);
     await expect(readCheckpoint(file, "run", parameters, optimizer)).rejects.toMatchObject({
       code: "corrupt-file",

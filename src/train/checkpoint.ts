@@ -45,7 +45,11 @@ export async function readCheckpoint(
   parameters: FlatTensors,
   optimizer: AdamW,
 ): Promise<RunState | null> {
-  if (!(await stat(file).catch(() => null))) return null;
+  const isAbsent = await stat(file).then(
+    () => false,
+    ({ code }: NodeJS.ErrnoException) => code === "ENOENT",
+  );
+  if (isAbsent) return null;
   const { state, tensors } = await readParts(file);
   if (state.fingerprint !== fingerprint) {
     throw new InputError(
@@ -54,9 +58,12 @@ export async function readCheckpoint(
         "Resume with the options it was started with, or choose another output folder.",
     );
   }
-  parameters.values.set(await readFloats(tensors.get("parameters")!));
-  optimizer.mean.set(await readFloats(tensors.get("mean")!));
-  optimizer.variance.set(await readFloats(tensors.get("variance")!));
+  const parts = { parameters: parameters.values, mean: optimizer.mean, variance: optimizer.variance };
+  for (const [name, values] of Object.entries(parts)) {
+    const entry = tensors.get(name);
+    if (entry?.shape.length !== 1 || entry.shape[0] !== values.length) throw unreadable(file);
+    values.set(await readFloats(entry));
+  }
   optimizer.step = state.step;
   return state;
 }
@@ -66,7 +73,7 @@ async function readParts(file: string) {
     const state = JSON.parse((await readMetadata(file))[stateKey] ?? "null") as RunState | null;
     if (state) return { state, tensors: await readSafetensors(file) };
   } catch (error) {
-    if (!(error instanceof ModelError)) throw error;
+    if (!(error instanceof ModelError || error instanceof SyntaxError)) throw error;
     throw unreadable(file, error);
   }
   throw unreadable(file);

@@ -106,8 +106,8 @@ const essential = [
 ] as const satisfies readonly (keyof TrainOptions)[];
 
 /**
- * Names the run: two with equal fingerprints take the same steps. An option that has its default is not in the name, so that
- * a new one does not end the runs there are.
+ * Names the run: two with equal fingerprints take the same steps, but that dropout's masks fall on a batch's tokens as it is parted
+ * (`microBatchTokens`). An option that has its default is not in the name, so that a new one does not end the runs there are.
  */
 export function fingerprint(options: TrainOptions, weights: string, dataDigest: string): string {
   const named = essential.map((key) => [key, JSON.stringify(options[key])] as const);

@@ -10,6 +10,7 @@ import type { StsSet } from "../evaluate/sts.ts";
 import { type StsTask, stsTasks, taskTitles } from "../evaluate/tasks.ts";
 import { makeOutputFolder } from "../files/output-file.ts";
 import { lockForProcess } from "../files/process-lock.ts";
+import { removeUnfinished } from "../files/replace-file.ts";
 import { adapterWeightsName, writeAdapter } from "../models/adapter-file.ts";
 import { stopIfAborted } from "../text/batch.ts";
 import { type BatchGradients, CachedGradients, DirectGradients, type TrainingBatch } from "./batch-gradients.ts";
@@ -81,6 +82,7 @@ export async function train(options: TrainOptions, observer: TrainObserver = {})
   const unlock = await lockForProcess(join(options.output, "run.pid"), options.output);
   try {
     checkNothingIsLost(options);
+    await removeUnfinished(options.output, [checkpointName, adapterWeightsName, logName]);
     return await trainInto(options, observer);
   } finally {
     await unlock();
@@ -108,20 +110,29 @@ async function trainInto(options: TrainOptions, observer: TrainObserver): Promis
   const engine = await createEngine(model, options.temperature, microBatchTokens);
   const isBounded = typeof options.microBatchTokens === "object" && microBatchTokens !== "batch";
   const devTokens = isBounded ? Math.min(devBatchTokens, microBatchTokens) : devBatchTokens;
-  const dev = await DevScore.create(model.adapted, model.devPrompts, model.session, devTokens);
+  let dev: DevScore | undefined;
   try {
-    await writeAdapterRecipe(options.output, model.recipe);
-    const run = fingerprint({ ...options, recipe: model.asked }, model.identity, digest(examples));
-    return await new Run(options, observer, model, engine, dev, run).over(steps, examples);
+    dev = await DevScore.create(model.adapted, model.devPrompts, model.session, devTokens);
+    const name = fingerprint({ ...options, recipe: model.asked }, model.identity, digest(examples));
+    const run = new Run(options, observer, model, engine, dev, name);
+    const done = await run.resume();
+    await writeAdapterRecipe(options.output, model.recipe); // after what can refuse to go on: an adapter may be there
+    return await run.over(done, steps, examples);
   } finally {
-    await engine.close();
-    await dev.close();
+    await Promise.all([engine.close(), dev?.close()]);
   }
 }
 
 /** All files' examples; says what was left out and what a test set has too. */
 async function readData(options: TrainOptions, { onWarning }: TrainObserver): Promise<Example[]> {
   const read = await Promise.all(options.data.map((file) => readExamples(file, options)));
+  for (const source of options.excludedSources) {
+    if (read.some(({ sourcesLeftOut }) => sourcesLeftOut.has(source))) continue;
+    throw new InputError(
+      "bad-option",
+      `excludedSources: no row is of "${source}". Put the name right, or leave it away.`,
+    );
+  }
   const skipped = read.reduce((sum, file) => sum + file.skipped, 0);
   if (skipped > 0) onWarning?.(`${skipped} wrong rows were left out.`);
   const examples = read.flatMap((file) => file.examples);
@@ -158,10 +169,12 @@ function planSteps(examples: readonly Example[], options: TrainOptions): number[
       "batchSize is 1, but a pair without a hard negative has nothing to be told from. Take 2 at least.",
     );
   }
-  const epochs = Array.from({ length: options.epochs }, (_, epoch) =>
-    planEpoch(examples, options.batchSize, options.seed + epoch),
-  );
-  const steps = epochs.flat().slice(0, options.maxSteps ?? Number.POSITIVE_INFINITY);
+  const most = options.maxSteps ?? Number.POSITIVE_INFINITY;
+  let steps: number[][] = [];
+  for (let epoch = 0; epoch < options.epochs && steps.length < most; epoch++) {
+    steps = steps.concat(planEpoch(examples, options.batchSize, options.seed + epoch));
+  }
+  steps = steps.slice(0, most);
   checkSchedule({ ...options, totalSteps: steps.length });
   return steps;
 }
@@ -229,8 +242,18 @@ class Run {
     this.#optimizer = new AdamW(this.#parameters.values.length);
   }
 
-  async over(steps: readonly (readonly number[])[], examples: readonly Example[]): Promise<TrainResult> {
-    const done = await this.#resume();
+  /** @returns steps done before */
+  async resume(): Promise<number> {
+    if (!this.#options.resume) return 0;
+    const file = join(this.#options.output, checkpointName);
+    const state = await readCheckpoint(file, this.#fingerprint, this.#parameters, this.#optimizer);
+    this.#best = state?.best ?? null;
+    const step = state?.step ?? 0;
+    this.#written = { step, time: performance.now() };
+    return step;
+  }
+
+  async over(done: number, steps: readonly (readonly number[])[], examples: readonly Example[]): Promise<TrainResult> {
     const log = await TrainingLog.open(this.#options.output, done);
     const dashboard = await this.#openDashboard(log);
     try {
@@ -283,19 +306,9 @@ class Run {
     return { steps: steps.length, best: this.#best! };
   }
 
-  async #resume(): Promise<number> {
-    if (!this.#options.resume) return 0;
-    const file = join(this.#options.output, checkpointName);
-    const state = await readCheckpoint(file, this.#fingerprint, this.#parameters, this.#optimizer);
-    this.#best = state?.best ?? null;
-    const step = state?.step ?? 0;
-    this.#written = { step, time: performance.now() };
-    return step;
-  }
-
   async #step(step: number, totalSteps: number, batch: TrainingBatch): Promise<StepReport> {
     const startedAt = performance.now();
-    const seed = (this.#options.seed * 1_000_003 + step) * 4096; // apart from those of other steps' parts
+    const seed = Math.imul(Math.imul(this.#options.seed, 1_000_003) + step, 4096); // apart from those of other steps' parts
     const { loss, gradients } = await this.#engine.compute(batch, this.#parameters, seed, this.#observer.signal);
     const gradNorm = clipByGlobalNorm(gradients, this.#options.maxGradNorm);
     if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) {

@@ -1,6 +1,7 @@
 import { appendFile, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError } from "../errors.ts";
+import { isJsonObject } from "../files/json.ts";
 import { diskError, replaceFile } from "../files/replace-file.ts";
 
 export const logName = "log.jsonl";
@@ -45,7 +46,7 @@ export class TrainingLog {
 export type LogEntry = { readonly step: number } & Readonly<Record<string, unknown>>;
 
 /**
- * Entries of a log, none where there is no file; a last line that was cut by a crash is left out.
+ * Entries of a log, none where there is no file; a line that is no entry, as one that was cut by a crash, is left out.
  * @throws InputError "bad-option" for a file that cannot be read
  */
 export async function readLog(file: string): Promise<LogEntry[]> {
@@ -55,7 +56,8 @@ export async function readLog(file: string): Promise<LogEntry[]> {
   });
   return text.split("\n").flatMap((line) => {
     try {
-      return [JSON.parse(line) as LogEntry];
+      const entry: unknown = JSON.parse(line);
+      return isJsonObject(entry) && typeof entry.step === "number" ? [entry as LogEntry] : [];
     } catch {
       return [];
     }
