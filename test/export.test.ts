@@ -50,6 +50,17 @@ test("a place below a file is refused by its name", async () => {
   });
 });
 
+test("the model or the adapter itself is not written over", async () => {
+  const to = (output: string, own: string | undefined = undefined) =>
+    exportModel({ model: base, adapter: own, output, format: "safetensors", dtype: "float32", cacheDir: folder });
+  for (const failed of [to(base), to(`${base}/.`), to(adapter, adapter)]) {
+    await expect(failed).rejects.toMatchObject({
+      code: "bad-option",
+      message: expect.stringMatching(/itself is there\. Choose/),
+    });
+  }
+});
+
 test("a merged model gives the vectors of its base with the adapter", async () => {
   const output = join(folder, "merged");
   await exportModel({ model: base, adapter, output, format: "safetensors", dtype: "float32", cacheDir: folder });

@@ -404,6 +404,29 @@ describe("a run that is killed", () => {
     await once.catch(() => {}); // whichever came first
   });
 
+  test("a place where no lock can be written is told as such", async () => {
+    await mkdir(join(folder, "no lock", "run.pid"), { recursive: true });
+    const failed = train(options("no lock"));
+    await expect(failed).rejects.toMatchObject({
+      code: "bad-option",
+      message: expect.stringMatching(/run\.pid: is a folder/),
+    });
+  });
+
+  test("a rank over the model's width is refused", async () => {
+    await expect(train(options("wide", { rank: 100_000_000 }))).rejects.toThrow(
+      /rank is 100000000; more than the model's/,
+    );
+  });
+
+  test("is gone on with where its defaults are spelt out", async () => {
+    const changes = { epochs: 1, maxSteps: 3 };
+    await train(options("spelt out", changes));
+    const recipe = { template: "eol", layer: "last" } as const;
+    await train(options("spelt out", { ...changes, resume: true, recipe }));
+    expect(losses(await logOf("spelt out"))).toHaveLength(3);
+  });
+
   test("what a killed process was writing is cleared away", async () => {
     const left = join(folder, "left", "checkpoint.safetensors.123e4567-e89b-12d3-a456-426614174000.part");
     await mkdir(join(folder, "left"));
@@ -413,13 +436,7 @@ describe("a run that is killed", () => {
   });
 
   test("sources to be left out that no row is of are an error", async () => {
-    const data = join(folder, "sources.tsv");
-    const [header, ...rows] = (await readFile(join(folder, "triples.tsv"), "utf8")).trimEnd().split("\n");
-    await writeFile(
-      data,
-      [`${header}\tsource`, ...rows.map((row, i) => `${row}\t${i % 2 ? "odd" : "even"}`)].join("\n"),
-    );
-    const wrong = train(options("misspelt", { data: [data], excludedSources: ["odd", "evn"] }));
+    const wrong = train(options("misspelt", { excludedSources: ["evn"] }));
     await expect(wrong).rejects.toThrow(/excludedSources: no row is of "evn"/);
   });
 

@@ -16,5 +16,6 @@ Exit codes:
   0    done; also when the reader of standard output stopped reading
   1    failed: one line on standard error says what, where, and what to do
   2    wrong use of the command line
-  130  interrupted (Ctrl-C): standard output holds whole lines only, --output is left as it was
+  130  interrupted (Ctrl-C): standard output holds whole lines only, --output is left as it was,
+       but for the checkpoint that train writes
   143  terminated (SIGTERM), likewise`;

@@ -32,6 +32,7 @@ test.each([
   [{ precision: "float8" }, /argument 'float8' is invalid\. Allowed choices are float32, stored/],
   [{ resume: "yes" }, /resume is a string, but must be true or false/],
   [{ rank: { r: 4 } }, /rank is an object, but must be a string or a number/],
+  [{ rank: ["4", "8"] }, /rank is a list, but must be a string or a number/],
   [["rank"], /a list, not a JSON object/],
 ])("what no command line could say is an error: %j", async (json, message) => {
   await expect(read(json)).rejects.toThrow(message);

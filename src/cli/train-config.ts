@@ -1,6 +1,7 @@
 import { Command, CommanderError, type Option } from "commander";
 import { InputError } from "../errors.ts";
 import { type JsonProblem, kindOf, readJsonObject } from "../files/json.ts";
+import { append } from "./flags.ts";
 import { addTrainFlags, type TrainFlags } from "./train-flags.ts";
 
 /**
@@ -36,7 +37,7 @@ function flagsOf(option: Option, value: unknown, problem: JsonProblem): string[]
     if (option.required || option.optional) return [`${flag}=${value}`];
     throw problem(`${kindOf(value)}, but must be true or false`);
   }
-  if (Array.isArray(value) && value.every((item) => typeof item === "string")) {
+  if (option.parseArg === append && Array.isArray(value) && value.every((item) => typeof item === "string")) {
     return value.map((item) => `${flag}=${item}`);
   }
   throw problem(`${kindOf(value)}, but must be a string or a number`);

@@ -83,14 +83,14 @@ export function addTrainFlags(command: Command): Command {
       ),
     )
     .option("--rank <count>", `rank of the adapter (default: ${defaults.rank})`, parsePositive)
-    .option("--alpha <number>", `the adapter counts alpha / rank (default: ${defaults.alpha})`, parseNumber)
-    .option("--dropout <fraction>", `of the adapter's inputs (default: ${defaults.dropout})`, parseNumber)
+    .option("--alpha <number>", `the adapter counts alpha / rank (default: ${defaults.alpha})`, parseOverZero)
+    .option("--dropout <fraction>", `of the adapter's inputs (default: ${defaults.dropout})`, parseFraction)
     .option(
       "--target <name>",
       "linear weight to adapt, as q_proj; repeatable (default: all-linear, all but the output)",
       append,
     )
-    .option("--temperature <number>", `divides the cosines (default: ${defaults.temperature})`, parseNumber)
+    .option("--temperature <number>", `divides the cosines (default: ${defaults.temperature})`, parseOverZero)
     .option("--batch-size <count>", `examples of one step (default: ${defaults.batchSize})`, parsePositive)
     .option(
       "--micro-batch-tokens <count>",
@@ -106,14 +106,14 @@ export function addTrainFlags(command: Command): Command {
       `longer sentences are cut (default: ${defaults.maxSentenceTokens})`,
       parsePositive,
     )
-    .option("--learning-rate <number>", `highest rate (default: ${defaults.learningRate})`, parseNumber)
+    .option("--learning-rate <number>", `highest rate (default: ${defaults.learningRate})`, parseOverZero)
     .option("--warmup-steps <count>", `steps up to it, from 0 (default: ${defaults.warmupSteps})`, parseWhole)
     .option("--epochs <count>", `times over the examples (default: ${defaults.epochs})`, parsePositive)
     .option("--max-steps <count>", "end after so many steps (default: at the end of the epochs)", parsePositive)
     .option(
       "--max-grad-norm <number>",
       `longer gradients are scaled to it (default: ${defaults.maxGradNorm})`,
-      parseNumber,
+      parseOverZero,
     )
     .option("--seed <number>", `of order, start and dropout (default: ${defaults.seed})`, parseWhole)
     .option(
@@ -137,8 +137,16 @@ export function addTrainFlags(command: Command): Command {
     .option("-q, --quiet", "nothing on standard error but errors (default: progress)");
 }
 
-function parseNumber(value: string): number {
-  const number = Number(value);
-  if (value.trim() !== "" && Number.isFinite(number) && number >= 0) return number;
-  throw new InvalidArgumentError("It must be a number from 0.");
+const numberOf = (value: string): number => (value.trim() === "" ? Number.NaN : Number(value));
+
+function parseOverZero(value: string): number {
+  const number = numberOf(value);
+  if (Number.isFinite(number) && number > 0) return number;
+  throw new InvalidArgumentError("It must be a number over 0.");
+}
+
+function parseFraction(value: string): number {
+  const number = numberOf(value);
+  if (number >= 0 && number < 1) return number;
+  throw new InvalidArgumentError("It must be a number from 0 and under 1.");
 }

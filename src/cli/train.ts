@@ -12,7 +12,7 @@ import { TrainProgress } from "./train-progress.ts";
 
 /** `oneword train`: an adapter from examples. Prints where it is and how good. */
 export async function runTrain(given: TrainFlags, context: CliContext): Promise<void> {
-  const flags = given.config === undefined ? given : { ...(await readTrainConfig(given.config)), ...given };
+  const flags = given.config === undefined ? given : over(await readTrainConfig(given.config), given);
   const options = await trainOptions(flags);
   const progress = new TrainProgress(context, flags.quiet === true);
   const downloads = downloadProgress(context, flags.quiet === true);
@@ -26,10 +26,18 @@ export async function runTrain(given: TrainFlags, context: CliContext): Promise<
     },
     onStep: (report) => progress.step(report),
     onEvaluation: (report) => progress.evaluation(report),
-  }).finally(() => downloads.stop());
-  progress.clear();
+  }).finally(() => {
+    downloads.stop();
+    progress.clear();
+  });
   const result = { output: options.output, steps, bestStep: best.step, devSpearman: best.score };
   await writeTo(context.stdout, `${JSON.stringify(result)}\n`);
+}
+
+/** Flags over those of a file: of two that say the same in two ways, too. */
+function over({ memory, microBatchTokens, ...rest }: TrainFlags, given: TrainFlags): TrainFlags {
+  const isGiven = given.memory !== undefined || given.microBatchTokens !== undefined;
+  return { ...rest, ...(isGiven ? {} : { memory, microBatchTokens }), ...given };
 }
 
 function microBatch({ memory, microBatchTokens }: TrainFlags): TrainOptions["microBatchTokens"] {

@@ -49,6 +49,6 @@ export async function dataNotFound(task: Task, folder: string, expected: readonl
     ? `is not in ${folder} (looked for ${expected.join(" and ")})`
     : `is missing, for there is no folder ${folder}`;
   const pull = `oneword data pull ${isTransferTask(task) ? "transfer" : "sts"}`;
-  const advice = `Fetch it with "${pull}", or name a folder that has it with --data.`;
+  const advice = `Fetch it with "${pull}", or name a folder that has it (--data; in train, --test-data).`;
   return new InputError("data-not-found", `${taskTitles[task]} ${where}. ${advice}`);
 }

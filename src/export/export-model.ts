@@ -1,3 +1,4 @@
+import { realpath } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { adapterFolder, readAdapterRecipe } from "../embed/adapter-recipe.ts";
 import { type LoadOptions, openTokenizer } from "../embed/load.ts";
@@ -49,13 +50,26 @@ export interface ExportOptions {
  * Writes a model, with an adapter merged into its weights, for transformers, sentence-transformers or llama.cpp. A recipe that
  * reads an earlier layer gives a model that ends there, its final norm without weights: vectors point where ours do, √hiddenSize
  * long.
- * @throws InputError "bad-option" for a layer that is none, or a GGUF file's name that is none; "bad-recipe" for a prompt that
+ * @throws InputError "bad-option" for a layer that is none, a GGUF file's name that is none, or an output where the model or the
+ *   adapter is; "bad-recipe" for a prompt that
  *   sentence-transformers cannot make; ModelError as load, and for what GGUF cannot say
  */
 export async function exportModel(options: ExportOptions): Promise<void> {
+  await checkNothingIsLost(options);
   const source = await openSource(options);
   if (options.format === "gguf") await writeGguf(source, options);
   else await writeFolder(source, options);
+}
+
+/** @throws InputError "bad-option" where the model or the adapter itself would be written over */
+async function checkNothingIsLost({ model, adapter, output }: ExportOptions): Promise<void> {
+  const placeOf = (path: string): Promise<string | null> => realpath(path).catch(() => null);
+  const place = await placeOf(output);
+  for (const source of [model, adapter]) {
+    const own = source === undefined ? null : await placeOf(source);
+    if (own === null || place !== own) continue;
+    throw new InputError("bad-option", `--output ${output}: ${source} itself is there. Choose another place.`);
+  }
 }
 
 /** A model to be exported, with what its recipe makes of it. */

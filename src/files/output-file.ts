@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
 import {
   access,
   constants,
@@ -182,7 +183,7 @@ function outputError({ file, name }: NamedFile, cause: unknown): Error {
     return new CapacityError("disk-full", `${name}: no space left on the disk. Nothing was kept.`, { cause });
   }
   const reason =
-    code === "ENOENT"
+    code === "ENOENT" && !existsSync(dirname(file)) // a file system that is read-only says so of new folders, too
       ? `the folder ${dirname(file)} does not exist. Create it first`
       : `cannot be written (${code ?? String(cause)}). Choose another place`;
   return new InputError("bad-option", `${name}: ${reason}.`, { cause });

@@ -2,6 +2,7 @@ import { readFile, rm, writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { CapacityError } from "../errors.ts";
+import { diskError } from "./replace-file.ts";
 
 /** Locks of this process, whose id a file may have from one that was killed before. */
 const held = new Set<string>();
@@ -10,11 +11,15 @@ const held = new Set<string>();
  * Takes a lock that lasts as long as this process does, by a file with its id. Unlike a lock that has to be renewed, it holds
  * while one run of the runtime keeps the thread for minutes.
  * @returns gives it back
- * @throws CapacityError "locked" while another process, or another call in this one, has it
+ * @throws CapacityError "locked" while another process, or another call in this one, has it, "disk-full"
  */
 export async function lockForProcess(file: string, what: string): Promise<() => Promise<void>> {
+  const write = (flag: "w" | "wx"): Promise<void> =>
+    writeFile(file, String(process.pid), { flag }).catch((error: unknown) => {
+      throw diskError(error, file);
+    });
   try {
-    await writeFile(file, String(process.pid), { flag: "wx" });
+    await write("wx");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
     const holder = await readHolder(file);
@@ -24,7 +29,7 @@ export async function lockForProcess(file: string, what: string): Promise<() => 
         `${what}: process ${holder} is at work there. Wait for it, or end it; if it is none of ours, delete ${file}.`,
       );
     }
-    await writeFile(file, String(process.pid)); // its process was killed
+    await write("w"); // its process was killed
   }
   held.add(resolve(file));
   return async () => {

@@ -2,7 +2,7 @@ import { pipeline } from "node:stream";
 import type { CsvError } from "csv-parse";
 import { InputError } from "../errors.ts";
 import { parseJsonObject } from "./json.ts";
-import { checkTextFile, readTextLines } from "./text-lines.ts";
+import { cannotRead, checkTextFile, decodeUtf8, isPackingError, readTextLines } from "./text-lines.ts";
 import { openText, readTsv, widthProblem } from "./tsv.ts";
 
 /** A row by the names of its columns. */
@@ -37,43 +37,58 @@ async function* tsvRows(file: string): AsyncGenerator<TableRow> {
     if (problem !== undefined && header) yield { values: {}, where, problem };
     else if (problem !== undefined) throw new InputError("not-utf8", `${where}: the header is ${problem}.`);
     else if (header) yield namedRow(header, fields, where);
-    else header = fields;
+    else header = checkHeader(fields, where);
   }
   if (!header) throw emptyTable(file);
 }
 
 async function* csvRows(file: string): AsyncGenerator<TableRow> {
   const { parse } = await import("csv-parse");
-  const wrong: TableRow[] = [];
+  const wrong = new Map<string, TableRow>(); // a row may have several stray quotes
   let fatal: CsvError | undefined; // a quote that is closed wrongly takes the rows behind it along
   const options = {
     bom: true,
+    encoding: null,
     info: true,
     relax_column_count: true,
     skip_empty_lines: true,
     skip_records_with_error: true,
     on_skip: (error: CsvError | undefined) => {
+      const where = `${file}:${error?.lines}`;
       if (error?.code !== "INVALID_OPENING_QUOTE") fatal ??= error;
-      else wrong.push({ values: {}, where: `${file}:${error.lines}`, problem: `not CSV (${error.message})` });
+      else wrong.set(where, { values: {}, where, problem: `not CSV (${error.message})` });
       return undefined;
     },
   } as const;
+  const taken = (): TableRow[] => {
+    const rows = [...wrong.values()];
+    wrong.clear();
+    return rows;
+  };
   const rows = pipeline(await openText(file), parse(options), () => {});
-  let header: string[] | undefined;
+  let header: readonly string[] | undefined;
   try {
-    for await (const { record, info } of rows as AsyncIterable<{ record: string[]; info: { lines: number } }>) {
+    for await (const { record, info } of rows as AsyncIterable<{ record: Buffer[]; info: { lines: number } }>) {
       if (fatal) throw fatal;
-      yield* wrong.splice(0);
-      if (header) yield namedRow(header, record, `${file}:${info.lines}`);
-      else header = record;
+      yield* taken();
+      const where = `${file}:${info.lines}`;
+      const fields = record.map(decodeUtf8);
+      if (header)
+        yield fields.every(isText) ? namedRow(header, fields, where) : { values: {}, where, problem: "not UTF-8" };
+      else if (fields.every(isText)) header = checkHeader(fields, where);
+      else throw new InputError("not-utf8", `${where}: the header is not UTF-8.`);
     }
     if (fatal) throw fatal;
-    yield* wrong.splice(0);
+    yield* taken();
   } catch (cause) {
+    if (cause instanceof InputError) throw cause;
+    if ((cause as NodeJS.ErrnoException).syscall || isPackingError(cause)) throw cannotRead(file, cause);
     throw new InputError("bad-row", `${file}: not CSV: ${(cause as Error).message}. Check its quotes.`, { cause });
   }
   if (!header) throw emptyTable(file);
 }
+
+const isText = (field: string | null): field is string => field !== null;
 
 async function* jsonRows(file: string): AsyncGenerator<TableRow> {
   for await (const { text, lineNumber, problem } of readTextLines(await openText(file), file, {
@@ -95,9 +110,10 @@ function jsonRow(text: string, where: string): TableRow {
 
 async function* parquetRows(file: string): AsyncGenerator<TableRow> {
   const { asyncBufferFromFile, parquetReadObjects } = await import("hyparquet");
+  const { compressors } = await import("hyparquet-compressors");
   let rows: Record<string, unknown>[];
   try {
-    rows = await parquetReadObjects({ file: await asyncBufferFromFile(file) });
+    rows = await parquetReadObjects({ file: await asyncBufferFromFile(file), compressors });
   } catch (cause) {
     const advice = "Write the file again, or as .tsv, .csv or .jsonl.";
     throw new InputError("bad-row", `${file}: no Parquet that can be read: ${(cause as Error).message}. ${advice}`, {
@@ -105,6 +121,13 @@ async function* parquetRows(file: string): AsyncGenerator<TableRow> {
     });
   }
   for (const [i, values] of rows.entries()) yield { values, where: `${file}, row ${i + 1}` };
+}
+
+/** @throws InputError "bad-row" for two columns of one name, of which a row's values could not be told apart */
+function checkHeader(header: readonly string[], where: string): readonly string[] {
+  const twice = header.find((name, i) => name !== "" && header.indexOf(name) < i);
+  if (twice === undefined) return header;
+  throw new InputError("bad-row", `${where}: the header has two columns "${twice}". Give each a name of its own.`);
 }
 
 function namedRow(header: readonly string[], fields: readonly string[], where: string): TableRow {

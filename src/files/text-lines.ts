@@ -44,10 +44,15 @@ export async function checkTextFile(file: string): Promise<void> {
   if (isFolder) throw new InputError("file-not-found", `${file}: is a folder, where a file is wanted.`);
 }
 
-function cannotRead(file: string, cause: unknown): InputError {
+/** Whether what was to be unpacked cannot be. */
+export const isPackingError = (cause: unknown): boolean =>
+  String((cause as NodeJS.ErrnoException).code).startsWith("Z_");
+
+/** A file that cannot be read, as an error that says what to do. */
+export function cannotRead(file: string, cause: unknown): InputError {
   const code = (cause as NodeJS.ErrnoException).code;
   const reason = code === "ENOENT" ? "no such file" : `cannot be read (${code ?? String(cause)})`;
-  const advice = code?.startsWith("Z_") ? "It is damaged: get it again." : "Check the path and its permissions.";
+  const advice = isPackingError(cause) ? "It is damaged: get it again." : "Check the path and its permissions.";
   return new InputError("file-not-found", `${file}: ${reason}. ${advice}`, { cause });
 }
 
@@ -106,17 +111,23 @@ async function* readable(chunks: AsyncIterable<Uint8Array | string>, name: strin
 
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
+/** Null for bytes that are no UTF-8. */
+export function decodeUtf8(bytes: Uint8Array): string | null {
+  try {
+    return strictUtf8.decode(bytes);
+  } catch {
+    return null;
+  }
+}
+
 function lineOf(bytes: Uint8Array, name: string, lineNumber: number, givesBadLines: boolean): TextLine {
   const line = bytes.at(-1) === carriageReturn ? bytes.subarray(0, -1) : bytes;
-  let text: string;
-  try {
-    text = strictUtf8.decode(line);
-  } catch (cause) {
+  const text = decodeUtf8(line);
+  if (text === null) {
     if (givesBadLines) return { text: "", lineNumber, problem: "not UTF-8" };
     throw new InputError(
       "not-utf8",
       `${name}:${lineNumber}: not UTF-8. Convert the file first, e.g. iconv -f ISO-8859-1 -t UTF-8.`,
-      { cause },
     );
   }
   return { text: lineNumber === 1 && text.startsWith("\uFEFF") ? text.slice(1) : text, lineNumber };

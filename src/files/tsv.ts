@@ -94,7 +94,7 @@ export function numberField(field: string | undefined, name: string, where: stri
  */
 export async function openText(file: string, { encoding = "utf8" }: TsvOptions = {}): Promise<Readable> {
   await checkTextFile(file);
-  const steps = [...(file.endsWith(".gz") ? [createGunzip()] : []), ...(encoding === "latin1" ? [fromLatin1()] : [])];
+  const steps = [...(/\.gz$/i.test(file) ? [createGunzip()] : []), ...(encoding === "latin1" ? [fromLatin1()] : [])];
   const source: Readable = createReadStream(file, { highWaterMark: 256 * 1024 });
   return steps.reduce((from, step) => pipeline(from, step, () => {}), source); // a failure ends the last one with it
 }

@@ -80,4 +80,8 @@ async function readParts(file: string) {
 }
 
 const unreadable = (file: string, cause?: unknown): ModelError =>
-  new ModelError("corrupt-file", `${file} is damaged, or no checkpoint. Start anew, without --resume.`, { cause });
+  new ModelError(
+    "corrupt-file",
+    `${file} is damaged, or no checkpoint. Delete it and start anew, or choose another folder.`,
+    { cause },
+  );

@@ -126,9 +126,13 @@ export class Dashboard {
   static async open(options: DashboardOptions, log: readonly LogEntry[]): Promise<Dashboard> {
     const dashboard = new Dashboard(options);
     await dashboard.#write(log, "running").catch((cause: Error) => {
-      throw new InputError("bad-option", `the dashboard ${options.file}: ${cause.message}. Choose another place.`, {
-        cause,
-      });
+      throw new InputError(
+        "bad-option",
+        `the dashboard ${options.file}: ${cause.message.replace(/\.$/, "")}. Choose another place.`,
+        {
+          cause,
+        },
+      );
     });
     return dashboard;
   }

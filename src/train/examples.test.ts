@@ -17,7 +17,7 @@ afterAll(() => rm(folder, { recursive: true }));
 
 async function fileOf(name: string, contents: string): Promise<string> {
   const file = join(folder, name);
-  await writeFile(file, name.endsWith(".gz") ? gzipSync(contents) : contents);
+  await writeFile(file, /\.gz$/i.test(name) ? gzipSync(contents) : contents);
   return file;
 }
 
@@ -33,7 +33,7 @@ const json = expected.map(({ anchor, positive, hardNegative }) =>
 describe("the same examples come from", () => {
   test.each([
     ["tsv", `sent1\tsent0\thard_neg\nAn animal\tA "dog", small.\tA cat\nWet\tRain\u00e9\tDry\n`],
-    ["tsv.gz", `sent0\tsent1\thard_neg\nA "dog", small.\tAn animal\tA cat\nRain\u00e9\tWet\tDry`],
+    ["TSV.GZ", `sent0\tsent1\thard_neg\nA "dog", small.\tAn animal\tA cat\nRain\u00e9\tWet\tDry`],
     ["csv", `sent0,hard_neg,sent1\r\n"A ""dog"", small.",A cat,An animal\r\nRain\u00e9,Dry,Wet\r\n`],
     ["jsonl", `${json.join("\n")}\n`],
   ])("%s", async (extension, contents) => {
@@ -131,6 +131,13 @@ describe("a wrong row", () => {
 
 test.each([
   ["cut.parquet", "PAR1", /cut\.parquet: no Parquet that can be read: .*\. Write the file again, or as \.tsv/],
+  [
+    "twice.tsv",
+    "sent0\tsent1\tsent0\na\tb\tc\n",
+    /twice\.tsv:1: the header has two columns "sent0"\. Give each a name/,
+  ],
+  ["bytes in the header.csv", "sent0,\xff\na,b\n", /header\.csv:1: the header is not UTF-8/],
+  ["cut.csv.gz", "\x1f\x8b\x08junk", /cut\.csv\.gz: cannot be read \(Z_\w+\)\. It is damaged: get it again\./],
   ["cut.tsv.gz", "\x1f\x8b\x08junk", /cut\.tsv\.gz: cannot be read \(Z_\w+\)\. It is damaged: get it again\./],
 ])("a damaged file is told as such, with what to do: %s", async (name, contents, message) => {
   const file = join(folder, name);
@@ -161,14 +168,15 @@ test("a row that does not say its source is wrong where sources are left out, an
 test("triples pair off what a premise entails and contradicts, the shorter list repeated", async () => {
   const file = await fileOf(
     "nli.tsv",
-    "premise\thypothesis\tlabel\np\te1\tentailment\np\tc1\tcontradiction\np\tn\tneutral\np\te2\t0\nq\te\te\n",
+    "premise\thypothesis\tlabel\np\te1\tentailment\np\tc1\tcontradiction\np\tn\tneutral\np\te2\t0\nq\te\te\n" +
+      "p\tboth\te\np\tboth\tc\np\tp\te\n", // said to be both, and the premise itself
   );
   expect(await nliTriples([file], { premise: "premise", hypothesis: "hypothesis", label: "label" })).toEqual({
     triples: [
       { premise: "p", entailed: "e1", contradicted: "c1" },
       { premise: "p", entailed: "e2", contradicted: "c1" },
     ],
-    unused: 1,
+    unused: 4,
   });
 });
 
@@ -189,6 +197,7 @@ describe("rows that are wrong in themselves are skipped and counted", () => {
         "bytes.jsonl",
         ['{"sent0":"a","sent1":"b","hard_neg":"c"}', '{"sent0":"\xff"}', '{"sent0":"d","sent1":"e","hard_neg":"f"}'],
       ],
+      ["bytes.csv", ["sent0,sent1,hard_neg", "a,b,c", "\xff,b,c", "d,e,f"]],
     ] as const) {
       const file = join(folder, name);
       await writeFile(file, Buffer.from(rows.join("\n"), "latin1"));
@@ -198,8 +207,8 @@ describe("rows that are wrong in themselves are skipped and counted", () => {
     }
   });
 
-  test("a stray quote in CSV", async () => {
-    const file = await fileOf("quote.csv", 'sent0,sent1,hard_neg\na,b,c\nx"y,b,c\nd,e,f\n');
+  test("a stray quote in CSV, or several in a row", async () => {
+    const file = await fileOf("quote.csv", 'sent0,sent1,hard_neg\na,b,c\nx"y"z"w,b,c\nd,e,f\n');
     const { examples, skipped } = await readExamples(file, { columns, skipsBadRows: true });
     expect([examples.map(({ anchor }) => anchor), skipped]).toEqual([["a", "d"], 1]);
     await expect(readExamples(file, { columns })).rejects.toThrow(/quote\.csv:3: not CSV/);

@@ -55,8 +55,8 @@ export async function readExamples(file: string, options: ReadExamplesOptions): 
   for await (const row of readTable(file)) {
     rows++;
     const source = sourceColumn && !row.problem ? row.values[sourceColumn] : null;
-    if (typeof source === "string" && excluded.has(source)) {
-      sourcesLeftOut.add(source);
+    if (source !== null && source !== undefined && excluded.has(String(source))) {
+      sourcesLeftOut.add(String(source));
       continue;
     }
     const problem = row.problem ?? problemOf(row, columns, sourceColumn);
@@ -91,6 +91,9 @@ function problemOf({ values }: TableRow, columns: ExampleColumns, sourceColumn: 
   for (const name of textColumns(columns)) {
     const value = values[name];
     if (name === columns.hardNegative && isAbsent(value)) continue;
+    if (value === undefined && name === columns.hardNegative) {
+      return `${noColumn(name)}; for pairs, say that there is none (--hard-negative none)`;
+    }
     if (value === undefined) return noColumn(name);
     if (typeof value !== "string") return `"${name}" is ${shown(value)}, not a text`;
     if (value.trim() === "") return `"${name}" is empty`;

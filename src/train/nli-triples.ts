@@ -15,7 +15,7 @@ export interface Triple {
 
 export interface NliTriples {
   readonly triples: Triple[];
-  /** Rows whose label says neither, and rows that are wrong. */
+  /** Rows whose label says neither, or of which others say the contrary, whose texts are the same, and rows that are wrong. */
   readonly unused: number;
 }
 
@@ -47,12 +47,19 @@ export async function nliTriples(files: readonly string[], columns: NliColumns):
       const [premise, hypothesis] = [values[columns.premise], values[columns.hypothesis]].map(oneLine);
       const label = String(values[columns.label]).trim().toLowerCase();
       const lists = premises.get(premise ?? "") ?? { entailed: [], contradicted: [] };
-      if (!premise || !hypothesis) unused++;
+      if (!premise || !hypothesis || hypothesis === premise) unused++;
       else if (entailments.has(label)) lists.entailed.push(hypothesis);
       else if (contradictions.has(label)) lists.contradicted.push(hypothesis);
       else unused++;
       if (premise) premises.set(premise, lists);
     }
+  }
+  for (const lists of premises.values()) {
+    const [entailed, contradicted] = [new Set(lists.entailed), new Set(lists.contradicted)];
+    const both = lists.entailed.length + lists.contradicted.length;
+    lists.entailed = lists.entailed.filter((hypothesis) => !contradicted.has(hypothesis));
+    lists.contradicted = lists.contradicted.filter((hypothesis) => !entailed.has(hypothesis));
+    unused += both - lists.entailed.length - lists.contradicted.length;
   }
   return { triples: [...premises].flatMap(([premise, lists]) => pairOff(premise, lists)), unused };
 }

@@ -9,7 +9,7 @@ import { findArchitecture } from "../models/registry.ts";
 import { checkDevice, type SessionOptions } from "../runtime/session.ts";
 import { completeRecipe, differingModel } from "../text/complete-recipe.ts";
 import { namedRecipe } from "../text/named-recipes.ts";
-import type { RecipeOptions } from "../text/recipe.ts";
+import type { Recipe, RecipeOptions } from "../text/recipe.ts";
 import type { TrainOptions } from "./options.ts";
 import { createPromptEncoder, type PromptEncoder } from "./prompts.ts";
 import type { AdaptedModel } from "./training-graph.ts";
@@ -22,7 +22,7 @@ export interface TrainingModel {
   /** Of the frozen weights. */
   readonly identity: string;
   readonly adapterConfig: AdapterConfig;
-  /** What was asked for, that of a name included. */
+  /** What was asked for that is not the default, that of a name included. */
   readonly asked: RecipeOptions;
   /** What the adapter is trained for, to be kept beside it. */
   readonly recipe: RecipeOptions;
@@ -72,9 +72,16 @@ export async function openTrainingModel(
     prompts,
     devPrompts: createPromptEncoder(tokenizer, recipe, options.maxSentenceTokens + config.maxPositions - longest),
     identity: files.identity,
-    asked,
+    asked: withoutDefaults(asked, recipe, completeRecipe({}, { model: files.identity, precision })),
     recipe: { template: recipe.template, cleanUp: recipe.cleanUp, demonstrations: recipe.demonstrations, layer },
     adapterConfig: { rank, alpha, dropout, targets, baseModel: files.name },
     session: { device, spins: false, isFrugal: true, threads: threads ?? undefined },
   };
+}
+
+/** What was asked for without fields that have their defaults then, so that a default may be spelt out. */
+function withoutDefaults(asked: RecipeOptions, completed: Recipe, defaults: Recipe): RecipeOptions {
+  const isUnusual = (key: string): boolean =>
+    JSON.stringify(completed[key as keyof Recipe]) !== JSON.stringify(defaults[key as keyof Recipe]);
+  return Object.fromEntries(Object.entries(asked).filter(([key]) => isUnusual(key)));
 }
