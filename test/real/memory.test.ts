@@ -46,7 +46,7 @@ test.skipIf(!isLinux).each([
 async function triplesOf(count: number, sentencesPerText: number): Promise<string> {
   const { subsets } = await readStsSet("stsb-dev", dirname(packagedDev));
   const pairs = subsets.flatMap((subset) => subset.pairs);
-  const sentences = [...pairs.map(({ sentence1 }) => sentence1), ...pairs.map(({ sentence2 }) => sentence2)];
+  const sentences = [...new Set(pairs.flatMap(({ sentence1, sentence2 }) => [sentence1, sentence2]))];
   const text = (i: number): string => sentences.slice(sentencesPerText * i, sentencesPerText * (i + 1)).join(" ");
   const rows = Array.from({ length: count }, (_, i) => [3 * i, 3 * i + 1, 3 * i + 2].map(text).join("\t"));
   return ["sent0\tsent1\thard_neg", ...rows].join("\n");
