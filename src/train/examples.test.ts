@@ -41,14 +41,14 @@ describe("the same examples come from", () => {
     expect(examples).toEqual(expected);
   });
 
-  test("parquet", async () => {
-    const file = join(folder, "a.parquet");
+  test.each(["SNAPPY", "GZIP"] as const)("parquet, %s", async (codec) => {
+    const file = join(folder, `${codec}.parquet`);
     const columnData = [
       { name: "sent0", data: expected.map(({ anchor }) => anchor), type: "STRING" as const },
       { name: "sent1", data: expected.map(({ positive }) => positive), type: "STRING" as const },
       { name: "hard_neg", data: expected.map(({ hardNegative }) => hardNegative), type: "STRING" as const },
     ];
-    parquetWriteFile({ filename: file, columnData });
+    parquetWriteFile({ filename: file, columnData, codec, compressors: { GZIP: (bytes) => gzipSync(bytes) } });
     expect((await readExamples(file, { columns })).examples).toEqual(expected);
   });
 });
