@@ -3,7 +3,7 @@ import { EventEmitter } from "node:events";
 import { constants } from "node:fs";
 import { mkdtemp, open, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { Readable, Writable } from "node:stream";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
@@ -386,6 +386,16 @@ describe("embed", () => {
     const long = "文".repeat(100); // 300 bytes, more than a name may have
     const { exitCode, err } = await oneword(["embed", long, "\0", "--truncate"]);
     expect([exitCode, err]).toEqual([0, expect.not.stringMatching(/unexpected|taken as a text/)]);
+  });
+
+  test.skipIf(process.platform === "win32")("a pipe without a name, as /dev/stdout may be, is written", async () => {
+    const output = resolve(import.meta.dirname, "../dist/files/output-file.js");
+    const script = `import { openOutputFile } from ${JSON.stringify(output)};
+      const file = await openOutputFile("/dev/stdout");
+      await file.write(Buffer.from("through"));
+      await file.close();`;
+    const pipe = '"$0" --input-type=module --eval "$1" | cat';
+    expect(execFileSync("sh", ["-c", pipe, process.execPath, script], { encoding: "utf8" })).toBe("through");
   });
 
   test("npy into a named pipe is wrong use, found out before the model is loaded", async () => {

@@ -53,8 +53,8 @@ test("a place below a file is refused by its name", async () => {
 test("the model or the adapter itself is not written over", async () => {
   const to = (output: string, own: string | undefined = undefined) =>
     exportModel({ model: base, adapter: own, output, format: "safetensors", dtype: "float32", cacheDir: folder });
-  for (const failed of [to(base), to(`${base}/.`), to(adapter, adapter)]) {
-    await expect(failed).rejects.toMatchObject({
+  for (const [output, own] of [[base], [`${base}/.`], [adapter, adapter]] as const) {
+    await expect(to(output, own)).rejects.toMatchObject({
       code: "bad-option",
       message: expect.stringMatching(/itself is there\. Choose/),
     });
@@ -156,6 +156,8 @@ test("a sentence-transformers folder has last-token pooling and a tokenizer with
   expect(contents).toContain('This sentence : "');
   expect(contents).toContain('"'); // closes the quotation, and grows together with the text
   expect((await json("tokenizer_config.json")).pad_token).toBeTruthy();
+  const read = load(output, { cacheDir: folder }); // would put a template around the one that is in it
+  await expect(read).rejects.toThrow(/puts "This sentence : \\"" in front of every text: .* Export it as safetensors/);
 });
 
 describe.each(["llama", "smollm", "qwen2", "llama-bpe"])("the tokenizer of a template, %s", (name) => {

@@ -49,6 +49,21 @@ test("vectors of different lengths have no cosine", () => {
   expect(() => cosineSimilarity(Float32Array.of(1, 0), Float32Array.of(1, 0, 9))).toThrow(/of 2 and 3 numbers/);
 });
 
+test("a text that is still computed when the model is closed is refused as with one that is closed", async () => {
+  const other = await load(folder, { cacheDir: join(folder, "cache") });
+  const texts = Array.from({ length: 200 }, (_, i) => `text ${i}`);
+  const pending = other.embed(texts, { batchTokens: 64 });
+  await other.close();
+  await expect(pending).rejects.toMatchObject({ code: "closed" });
+});
+
+test("of an empty text nothing is left when the template's vector is subtracted, whatever it is run with", async () => {
+  await using subtracted = await model.withRecipe({ subtractTemplate: 1 });
+  const [, empty, white, text] = await subtracted.embed(["a text with more words", "", " ", "a"]);
+  expect([Math.hypot(...empty!), Math.hypot(...white!)]).toEqual([0, 0]);
+  expect(Math.hypot(...text!)).toBeGreaterThan(0.01);
+});
+
 const long = "word ".repeat(5000);
 
 test("an error of a stream's words has the text's number in the stream", async () => {

@@ -3,6 +3,7 @@ import { type EvaluationSets, textsOf } from "../evaluate/evaluate.ts";
 import { fileSource } from "../evaluate/file-source.ts";
 import type { MtebModel } from "../evaluate/mteb.ts";
 import { modelSource, type VectorSource } from "../evaluate/vector-source.ts";
+import { fieldsBeyondPrompt } from "../text/prompt-parts.ts";
 import type { Recipe } from "../text/recipe.ts";
 import { defaultTemplate, templates } from "../text/templates.ts";
 import type { CliContext } from "./context.ts";
@@ -76,7 +77,8 @@ function checkSource(flags: EvalFlags): void {
 }
 
 /** The model, and what in its recipe is not the default. */
-function runName(model: string, { template, demonstrations, precision, layer, adapter }: Recipe): string {
+function runName(model: string, recipe: Recipe): string {
+  const { template, demonstrations, precision, layer, adapter } = recipe;
   const known = Object.entries(templates).find(([, text]) => text === template)?.[0] ?? "own template";
   return [
     model,
@@ -85,5 +87,6 @@ function runName(model: string, { template, demonstrations, precision, layer, ad
     ...(demonstrations.length === 0 ? [] : [counted(demonstrations.length, "demonstration")]),
     ...(layer === "last" ? [] : [`layer ${layer}`]),
     ...(adapter === null ? [] : ["adapter"]),
+    ...fieldsBeyondPrompt(recipe),
   ].join(", ");
 }

@@ -3,6 +3,7 @@ import { fitRecipe } from "../recipes/fit-recipe.ts";
 import { recipeId } from "../text/recipe.ts";
 import type { CliContext } from "./context.ts";
 import { embedOptions, loadModel } from "./load-model.ts";
+import { counted } from "./progress.ts";
 import type { FitFlags } from "./recipe-flags.ts";
 import { writeTo } from "./stdout-sink.ts";
 import { readAllTexts } from "./texts.ts";
@@ -20,6 +21,10 @@ export async function runRecipeFit(flags: FitFlags, context: CliContext): Promis
       ...embedOptions(flags, context.signal),
       truncate: true,
     });
+    const found = fitted.whitening?.scales.length ?? 0;
+    if (found < flags.directions && flags.quiet !== true) {
+      context.stderr.write(`${counted(found, "direction")} evened out, as many as the texts are enough for\n`);
+    }
     await output.write(`${JSON.stringify(fitted, null, 2)}\n`);
     await writeTo(context.stdout, `${recipeId(fitted)}\n`);
   } finally {

@@ -1,4 +1,5 @@
-import { InputError } from "../errors.ts";
+/// <reference lib="esnext.disposable" preserve="true" />
+import { InputError, InternalError } from "../errors.ts";
 import { buildNextTokenGraph } from "../models/build-next-token.ts";
 import type { Encoder } from "../runtime/encoder.ts";
 import { nextTokenScores } from "../runtime/next-token.ts";
@@ -142,7 +143,7 @@ export class Embedder implements EmbeddingModel {
     const encoder = await this.#pool.get({ layer: options.layer ?? "last", adapter: this.recipe.adapter });
     const sequences = ids.map((sequence) => ({ ids: sequence }));
     const plan = { maxBatchTokens: defaultBatchTokens, signal: options.signal };
-    return runBatches(sequences, plan, ({ tree }) => this.#meter.time(tree, () => encoder.run(tree)));
+    return this.#whileOpen(runBatches(sequences, plan, ({ tree }) => this.#meter.time(tree, () => encoder.run(tree))));
   }
 
   similarity(a: string, b: string, options: EmbedOptions = {}): Promise<number> {
@@ -205,8 +206,16 @@ export class Embedder implements EmbeddingModel {
     const { unique, of } = uniqueIndex(texts);
     const distinct = unique.map((i) => texts[i]!);
     const numbers = unique.map((i) => indexes?.[i] ?? i);
-    const rows = await this.#reader.read(distinct, numbers, options, layers);
+    const rows = await this.#whileOpen(this.#reader.read(distinct, numbers, options, layers));
     return of.map((row) => rows[row]!);
+  }
+
+  /** @throws InputError "closed" for what failed since the model was closed meanwhile */
+  #whileOpen<T>(work: Promise<T>): Promise<T> {
+    return work.catch((error: unknown) => {
+      if (error instanceof InternalError) this.#checkOpen();
+      throw error;
+    });
   }
 
   #checkOpen(): void {

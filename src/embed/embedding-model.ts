@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 import type { Recipe, RecipeOptions } from "../text/recipe.ts";
 import type { Word } from "./top-words.ts";
 

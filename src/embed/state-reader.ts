@@ -1,5 +1,6 @@
 import { InputError } from "../errors.ts";
 import { graphNames, readDepth } from "../models/build.ts";
+import { cleanUp } from "../text/clean-up.ts";
 import { promptParts } from "../text/prompt-parts.ts";
 import type { Recipe } from "../text/recipe.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
@@ -47,8 +48,12 @@ export class StateReader {
     const weight = this.#recipe.subtractTemplate ?? 0;
     if (weight !== 0 && texts.length > 0) {
       const own = await this.#ownStates(layers);
-      for (const { states } of read) {
-        for (const [i, state] of states.entries()) addScaled(state, own[i]!, -weight);
+      for (const [at, { states }] of read.entries()) {
+        const isEmpty = cleanUp(texts[at]!, this.#recipe.cleanUp) === ""; // the template alone, without another run's rounding
+        for (const [i, state] of states.entries()) {
+          if (isEmpty) state.set(own[i]!);
+          addScaled(state, own[i]!, -weight);
+        }
       }
     }
     return read;

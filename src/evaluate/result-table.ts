@@ -64,7 +64,8 @@ export function differenceTable(from: string, to: string, differences: readonly 
   return aligned([[`${to} less ${from}`, "points", "95 % interval", ""], ...lines]);
 }
 
-export const signed = (value: number): string => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(2)}`;
+export const signed = (value: number): string =>
+  Number.isNaN(value) ? "–" : `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(2)}`;
 
 /** First column to the left, the others to the right, two spaces between. */
 function aligned(rows: readonly (readonly string[])[]): string {

@@ -29,10 +29,10 @@ export async function openOutputFile(file: string, option = "--output"): Promise
   if (file === "" || /[\\/]$/.test(file)) {
     throw new InputError("bad-option", `${named.name}: names no file. Name one, with its folder if need be.`);
   }
-  const target = await followLinks(file);
-  const existing = await stat(target).catch(() => undefined);
+  const existing = await stat(file).catch(() => undefined);
   if (existing?.isDirectory()) throw new InputError("bad-option", `${named.name}: is a folder. Name a file in it.`);
   const isSpecial = existing !== undefined && !existing.isFile();
+  const target = isSpecial ? file : await followLinks(file); // a pipe's link, as /dev/stdout is one, leads to no name
   const part = isSpecial
     ? target
     : join(dirname(target), `.${basename(target)}.${process.pid}.${randomBytes(4).toString("hex")}.part`);

@@ -111,6 +111,10 @@ describe("a local path", () => {
     await expect(resolve(bare)).rejects.toMatchObject({ code: "config" });
     await expect(resolve(join(bare, "model.safetensors"))).rejects.toThrow(/give the folder/);
     await expect(resolve(join(root, "nowhere.gguf"))).rejects.toThrow(/no such file or folder/);
+    vi.spyOn(process, "cwd").mockReturnValue(root); // names that could be hub ids
+    await folderWith("x/pickled", { "pytorch_model.bin": "" });
+    await expect(resolve("x/pickled")).rejects.toThrow(/pytorch_model\.bin, which is not read/);
+    await expect(resolve("bare/model.safetensors")).rejects.toThrow(/give the folder/);
   });
 });
 

@@ -69,7 +69,7 @@ async function findLocal(name: string, options: ResolveOptions): Promise<ModelFi
   const isAlsoName = parseModelId(name) !== null;
   if (found.isDirectory()) {
     const parts = await folderFiles(path, name);
-    if (!parts && isAlsoName) return null;
+    if (!parts && isAlsoName && !(await isOfModel(path))) return null;
     if (!parts) throw await noWeights(path);
     if (!parts.config && parts.weights.kind !== "gguf") {
       throw new ModelError("config", `${path}: config.json is missing. Copy it from where the weights came from.`);
@@ -77,13 +77,19 @@ async function findLocal(name: string, options: ResolveOptions): Promise<ModelFi
     return { ...parts, source: "path", identity: await localIdentity(parts.weights, options) };
   }
   if (!/\.gguf$/i.test(name)) {
-    if (isAlsoName) return null;
+    if (isAlsoName && !modelFile.test(name)) return null;
     const advice = "For safetensors give the folder, which also holds config.json and tokenizer.json.";
     throw new ModelError("model-not-found", `${path} is no .gguf file. ${advice}`);
   }
   const weights = { kind: "gguf", file: path } as const;
   return { name, source: "path", weights, identity: await localIdentity(weights, options) };
 }
+
+/** Names of files that are a model's or a part of it: what is beside them is no hub id by chance. */
+const modelFile = /(^|[\\/])(config\.json|[^\\/]*\.(safetensors|bin|pt|pth))$/i;
+
+const isOfModel = async (folder: string): Promise<boolean> =>
+  (await readdir(folder)).some((name) => modelFile.test(name));
 
 async function noWeights(folder: string): Promise<ModelError> {
   const names = await readdir(folder);

@@ -75,7 +75,11 @@ export const preTokenizers: ReadonlyMap<string, PreTokenizer> = new Map([
 /** The name under which GGUF knows these parts of a tokenizer.json; null where it has none. */
 export function preTokenizerName(preTokenizer: unknown, normalizer: unknown, ignoreMerges: boolean): string | null {
   const form = (cuts: unknown, normal: unknown, ignores: boolean | undefined): string =>
-    JSON.stringify([exactPreTokenizer(cuts).map(cutForm), flatten(normal).map(({ type }) => type), ignores === true]);
+    JSON.stringify([
+      exactPreTokenizer(cuts).map(cutForm),
+      flattenParts(normal).map(({ type }) => type),
+      ignores === true,
+    ]);
   const sought = form(preTokenizer, normalizer, ignoreMerges);
   for (const [name, known] of preTokenizers) {
     if (form(known.preTokenizer, known.normalizer, known.ignoreMerges) === sought) return name;
@@ -93,7 +97,7 @@ const cutForm = ({ type, pattern, behavior, invert, use_regex, add_prefix_space 
  * U+0085).
  */
 export function exactPreTokenizer(part: unknown): TokenizerPart[] {
-  return flatten(part).flatMap(exactParts);
+  return flattenParts(part).flatMap(exactParts);
 }
 
 /**
@@ -113,12 +117,12 @@ const isPattern = (value: unknown): boolean => {
   return typeof Regex === "string" || typeof literal === "string";
 };
 
-function flatten(part: unknown): TokenizerPart[] {
+export function flattenParts(part: unknown): TokenizerPart[] {
   if (part === null || part === undefined) return [];
   const { type, pretokenizers, normalizers } = part as TokenizerPart;
   if (type !== "Sequence") return [part as TokenizerPart];
   const parts = pretokenizers ?? normalizers;
-  return Array.isArray(parts) ? parts.flatMap(flatten) : [];
+  return Array.isArray(parts) ? parts.flatMap(flattenParts) : [];
 }
 
 function exactParts(part: TokenizerPart): TokenizerPart[] {

@@ -3,7 +3,8 @@ import { ModelError } from "../errors.ts";
 import { isJsonObject, readJsonObject } from "../files/json.ts";
 import { type BpeTables, FastBpe, fillTokens, type Merges, rankTable } from "./fast-bpe.ts";
 import { ggufTokenizer } from "./gguf-tokenizer.ts";
-import { checkPatterns, exactPreTokenizer, type TokenizerPart } from "./pre-tokenizers.ts";
+import { checkPatterns, exactPreTokenizer, flattenParts, type TokenizerPart } from "./pre-tokenizers.ts";
+import { shown } from "./shown.ts";
 import { Pipeline } from "./tokenizers-library.ts";
 import { checkTokenId, readVocabularyFiles, tokenContent } from "./vocabulary-files.ts";
 
@@ -25,11 +26,12 @@ export interface Tokenizer {
 /**
  * Reads tokenizer.json, or vocab.json with merges.txt beside it, and what tokenizer_config.json says about the token in
  * front.
- * @throws ModelError "tokenizer" for files that are no tokenizer
+ * @throws ModelError "tokenizer" for files that are no tokenizer, or one with a prompt of its own
  */
 export async function loadTokenizer(file: string, configFile?: string): Promise<Tokenizer> {
   const config = configFile ? await readTokenizerJson(configFile) : {};
   const json = await readTokenizerJson(file);
+  checkHasNoPrompt(json, file);
   try {
     if (basename(file) !== "vocab.json") return createTokenizer({ json, config });
     return createTokenizer({ ...(await readVocabularyFiles(file, json, config)), config });
@@ -37,6 +39,19 @@ export async function loadTokenizer(file: string, configFile?: string): Promise<
     throw damaged(file, error);
   }
 }
+
+/** A prompt of the tokenizer's own, as exports for sentence-transformers have it, would stand around every template. */
+function checkHasNoPrompt({ normalizer }: TokenizerPart, file: string): void {
+  const prompt = flattenParts(normalizer).find(({ type, prepend }) => type === "Prepend" && !isSpaceMark(prepend));
+  if (!prompt) return;
+  const what = `puts ${shown(prompt.prepend)} in front of every text: the model was exported for sentence-transformers`;
+  throw new ModelError(
+    "tokenizer",
+    `${file}: ${what}. Export it as safetensors, which leaves the prompt to the recipe.`,
+  );
+}
+
+const isSpaceMark = (text: unknown): boolean => typeof text === "string" && /^[\s\u2581]*$/.test(text);
 
 /** Builds the tokenizer from a GGUF file's metadata. @throws ModelError "tokenizer" for a vocabulary we do not know */
 export function tokenizerFromGguf(metadata: TokenizerPart, source: string): Tokenizer {
