@@ -51,12 +51,20 @@ test("a place below a file is refused by its name", async () => {
 });
 
 test("the model or the adapter itself is not written over", async () => {
-  const to = (output: string, own: string | undefined = undefined) =>
-    exportModel({ model: base, adapter: own, output, format: "safetensors", dtype: "float32", cacheDir: folder });
-  for (const [output, own] of [[base], [`${base}/.`], [adapter, adapter]] as const) {
-    await expect(to(output, own)).rejects.toMatchObject({
+  const to = (output: string, format: "safetensors" | "gguf", changes: { model?: string; adapter?: string } = {}) =>
+    exportModel({ model: base, output, format, dtype: "float32", cacheDir: folder, ...changes });
+  const gguf = join(folder, "one", "m.gguf");
+  await mkdir(join(folder, "one"));
+  await to(gguf, "gguf");
+  for (const failed of [
+    () => to(`${base}/.`, "safetensors"),
+    () => to(adapter, "safetensors", { adapter }),
+    () => to(gguf, "gguf", { model: gguf }),
+    () => to(gguf, "gguf", { model: join(folder, "one") }), // a folder that holds it
+  ]) {
+    await expect(failed()).rejects.toMatchObject({
       code: "bad-option",
-      message: expect.stringMatching(/itself is there\. Choose/),
+      message: expect.stringMatching(/what is to be exported is there itself\. Choose/),
     });
   }
 });

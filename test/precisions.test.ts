@@ -108,7 +108,7 @@ describe("a linear weight", () => {
   });
 
   test("in 4-bit blocks gives what its rounded weights give, but for the rounding of activations", async () => {
-    const { quants, scales, zeroPoints } = quantizeInt4(weights, 64);
+    const { quants, scales, zeroPoints } = quantizeInt4(weights);
     const rounded = weights.map((_, i) => {
       const quant = i % 2 === 0 ? quants[i >> 1]! & 15 : quants[i >> 1]! >> 4;
       return scales[i >> 5]! * (quant - zeroPoints![i >> 5]!);
@@ -129,7 +129,7 @@ test("rows of zeros stay zeros in int8", () => {
 });
 
 test("flat 4-bit blocks are exact", () => {
-  const { quants, scales, zeroPoints } = quantizeInt4(new Float32Array(32).fill(-0.3), 32);
+  const { quants, scales, zeroPoints } = quantizeInt4(new Float32Array(32).fill(-0.3));
   expect((quants[0]! & 15) - zeroPoints![0]!).toBe(1);
   expect(scales[0]).toBe(Math.fround(-0.3));
 });

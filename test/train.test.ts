@@ -440,6 +440,18 @@ describe("a run that is killed", () => {
     await expect(wrong).rejects.toThrow(/excludedSources: no row is of "evn"/);
   });
 
+  test("a file whose rows do not say their source is warned about where sources are left out", async () => {
+    const data = join(folder, "no sources.tsv");
+    const rows = (await readFile(join(folder, "triples.tsv"), "utf8")).trimEnd().split("\n");
+    await writeFile(data, rows.map((row) => row.split("\t").slice(0, 3).join("\t")).join("\n"));
+    const warnings: string[] = [];
+    const misspelt = options("no sources", { data: [data], excludedSources: ["made"] });
+    await expect(train(misspelt, { onWarning: (text) => warnings.push(text) })).rejects.toThrow(/no row is of "made"/);
+    expect(warnings).toEqual([
+      expect.stringMatching(/no sources\.tsv has no column "source": none of its rows is left/),
+    ]);
+  });
+
   test("a damaged checkpoint is an error that names it", async () => {
     await train(options("damaged", { epochs: 1 }));
     await writeFile(join(folder, "damaged", "checkpoint.safetensors"), "no safetensors");

@@ -7,7 +7,7 @@ import { preparedPlace, preparedRoot, weightsFile } from "../src/files/prepared.
 import type { TensorEntry } from "../src/files/tensor-index.ts";
 import { columnMaxima } from "../src/models/column-maxima.ts";
 import { type DeriveOptions, deriveWeights } from "../src/models/derived-weights.ts";
-import type { WeightForm } from "../src/models/weight-plan.ts";
+import { planForm, type WeightForm } from "../src/models/weight-plan.ts";
 
 /** The built package: workers are threads there, and the sources' own thread is what they are compared with. */
 const built = <T>(file: string): Promise<T> => import(resolve(import.meta.dirname, "../dist", file));
@@ -132,4 +132,19 @@ describe("worker threads", () => {
       message: expect.stringContaining("floats.bin"),
     });
   });
+});
+
+test("int4 of rows that are no whole blocks is refused by name, before anything is written", () => {
+  const entry: TensorEntry = {
+    name: "narrow",
+    type: "F32",
+    shape: [4, 48],
+    file: "a.safetensors",
+    offset: 0,
+    length: 768,
+  };
+  const plan = { reserve: () => expect.unreachable("nothing is planned") };
+  expect(() => planForm(entry, "int4", plan as never)).toThrow(
+    /a\.safetensors: "narrow": rows of 48 weights are no whole blocks of 32/,
+  );
 });

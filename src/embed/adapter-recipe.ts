@@ -21,7 +21,7 @@ export function adapterFolder({ name, source }: ModelFiles, asked: string | unde
 }
 
 /** Beside an adapter's own files: the recipe it was trained for. */
-const adapterRecipeName = "recipe.json";
+export const adapterRecipeName = "recipe.json";
 
 /** @returns no fields where the folder, as one of PEFT's, has no recipe */
 export async function readAdapterRecipe(folder: string): Promise<RecipeOptions> {

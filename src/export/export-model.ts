@@ -1,5 +1,5 @@
 import { realpath } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { adapterFolder, readAdapterRecipe } from "../embed/adapter-recipe.ts";
 import { type LoadOptions, openTokenizer } from "../embed/load.ts";
 import { InputError } from "../errors.ts";
@@ -55,26 +55,32 @@ export interface ExportOptions {
  *   sentence-transformers cannot make; ModelError as load, and for what GGUF cannot say
  */
 export async function exportModel(options: ExportOptions): Promise<void> {
-  await checkNothingIsLost(options);
   const source = await openSource(options);
+  await checkNothingIsLost(source, options);
   if (options.format === "gguf") await writeGguf(source, options);
   else await writeFolder(source, options);
 }
 
 /** @throws InputError "bad-option" where the model or the adapter itself would be written over */
-async function checkNothingIsLost({ model, adapter, output }: ExportOptions): Promise<void> {
+async function checkNothingIsLost({ files, adapter }: ExportSource, { output, format }: ExportOptions): Promise<void> {
+  const { kind, file } = files.weights;
+  const own = format === "gguf" ? [file] : [...(kind === "gguf" ? [] : [dirname(file)]), ...(adapter ? [adapter] : [])];
   const placeOf = (path: string): Promise<string | null> => realpath(path).catch(() => null);
   const place = await placeOf(output);
-  for (const source of [model, adapter]) {
-    const own = source === undefined ? null : await placeOf(source);
-    if (own === null || place !== own) continue;
-    throw new InputError("bad-option", `--output ${output}: ${source} itself is there. Choose another place.`);
+  for (const source of own) {
+    if (place === null || place !== (await placeOf(source))) continue;
+    throw new InputError(
+      "bad-option",
+      `--output ${output}: what is to be exported is there itself. Choose another place.`,
+    );
   }
 }
 
 /** A model to be exported, with what its recipe makes of it. */
 interface ExportSource {
   readonly files: ModelFiles;
+  /** Its folder. */
+  readonly adapter: string | null;
   readonly opened: OpenedCheckpoint;
   readonly architecture: Architecture;
   readonly config: DecoderConfig;
@@ -102,7 +108,7 @@ async function openSource(options: ExportOptions): Promise<ExportSource> {
   const depth = readDepth(recipe.layer, config);
   if (depth === 0) throw new InputError("bad-option", "layer 0 is no model: choose a layer from 1.");
   const merged = mergedTensors(opened, architecture, config, adapter, depth);
-  const source = { files, opened, architecture, depth, recipe };
+  const source = { files, adapter: folder, opened, architecture, depth, recipe };
   if (depth === config.numLayers) return { ...source, config, tensors: merged };
   const changes = architecture.withoutFinalNorm(config);
   if (!changes) return { ...source, config, tensors: merged.map(withPlainNorm) };

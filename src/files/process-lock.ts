@@ -14,6 +14,27 @@ const held = new Set<string>();
  * @throws CapacityError "locked" while another process, or another call in this one, has it, "disk-full"
  */
 export async function lockForProcess(file: string, what: string): Promise<() => Promise<void>> {
+  const key = resolve(file);
+  const locked = (holder: number): CapacityError =>
+    new CapacityError(
+      "locked",
+      `${what}: process ${holder} is at work there. Wait for it, or end it; if it is none of ours, delete ${file}.`,
+    );
+  if (held.has(key)) throw locked(process.pid);
+  held.add(key);
+  try {
+    await writeOwnId(file, locked);
+  } catch (error) {
+    held.delete(key);
+    throw error;
+  }
+  return async () => {
+    held.delete(key);
+    await rm(file, { force: true });
+  };
+}
+
+async function writeOwnId(file: string, locked: (holder: number) => CapacityError): Promise<void> {
   const write = (flag: "w" | "wx"): Promise<void> =>
     writeFile(file, String(process.pid), { flag }).catch((error: unknown) => {
       throw diskError(error, file);
@@ -23,19 +44,9 @@ export async function lockForProcess(file: string, what: string): Promise<() => 
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
     const holder = await readHolder(file);
-    if (held.has(resolve(file)) || isAlive(holder)) {
-      throw new CapacityError(
-        "locked",
-        `${what}: process ${holder} is at work there. Wait for it, or end it; if it is none of ours, delete ${file}.`,
-      );
-    }
+    if (isAlive(holder)) throw locked(holder);
     await write("w"); // its process was killed
   }
-  held.add(resolve(file));
-  return async () => {
-    held.delete(resolve(file));
-    await rm(file, { force: true });
-  };
 }
 
 /** The id in a lock; a moment after it was made there may be none yet. */

@@ -44,11 +44,11 @@ async function* tsvRows(file: string): AsyncGenerator<TableRow> {
 
 async function* csvRows(file: string): AsyncGenerator<TableRow> {
   const { parse } = await import("csv-parse");
-  const wrong = new Map<string, TableRow>(); // a row may have several stray quotes
+  const wrong: TableRow[] = [];
+  let lastWrong: string | undefined; // a row may have several stray quotes
   let fatal: CsvError | undefined; // a quote that is closed wrongly takes the rows behind it along
   const options = {
-    bom: true,
-    encoding: null,
+    encoding: null, // with csv-parse's own handling of the mark it would be lost
     info: true,
     relax_column_count: true,
     skip_empty_lines: true,
@@ -56,21 +56,17 @@ async function* csvRows(file: string): AsyncGenerator<TableRow> {
     on_skip: (error: CsvError | undefined) => {
       const where = `${file}:${error?.lines}`;
       if (error?.code !== "INVALID_OPENING_QUOTE") fatal ??= error;
-      else wrong.set(where, { values: {}, where, problem: `not CSV (${error.message})` });
+      else if (where !== lastWrong) wrong.push({ values: {}, where, problem: `not CSV (${error.message})` });
+      lastWrong = where;
       return undefined;
     },
   } as const;
-  const taken = (): TableRow[] => {
-    const rows = [...wrong.values()];
-    wrong.clear();
-    return rows;
-  };
-  const rows = pipeline(await openText(file), parse(options), () => {});
+  const rows = pipeline(withoutMark(await openText(file)), parse(options), () => {});
   let header: readonly string[] | undefined;
   try {
     for await (const { record, info } of rows as AsyncIterable<{ record: Buffer[]; info: { lines: number } }>) {
       if (fatal) throw fatal;
-      yield* taken();
+      yield* wrong.splice(0);
       const where = `${file}:${info.lines}`;
       const fields = record.map(decodeUtf8);
       if (header)
@@ -79,13 +75,23 @@ async function* csvRows(file: string): AsyncGenerator<TableRow> {
       else throw new InputError("not-utf8", `${where}: the header is not UTF-8.`);
     }
     if (fatal) throw fatal;
-    yield* taken();
+    yield* wrong.splice(0);
   } catch (cause) {
     if (cause instanceof InputError) throw cause;
     if ((cause as NodeJS.ErrnoException).syscall || isPackingError(cause)) throw cannotRead(file, cause);
     throw new InputError("bad-row", `${file}: not CSV: ${(cause as Error).message}. Check its quotes.`, { cause });
   }
   if (!header) throw emptyTable(file);
+}
+
+/** Bytes without the byte order mark of UTF-8 in front. */
+async function* withoutMark(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let isFirst = true;
+  for await (const chunk of chunks) {
+    const hasMark = isFirst && chunk[0] === 0xef && chunk[1] === 0xbb && chunk[2] === 0xbf;
+    yield hasMark ? chunk.subarray(3) : chunk;
+    isFirst = false;
+  }
 }
 
 const isText = (field: string | null): field is string => field !== null;

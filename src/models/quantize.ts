@@ -41,19 +41,10 @@ export function quantizeInt8(weights: Float32Array, columns: number): SplitBlock
   return { bits: 8, blockSize, quants: toUnsigned(quants), scales: repeated, zeroPoints: null };
 }
 
-const int4Block = 32;
+export const int4Block = 32;
 
-/**
- * Asymmetric 4-bit blocks of 32: scale = (max − min) / 15, zeroPoint = −min / scale, as GGML's Q4_1 has them.
- * @throws ModelError "unsupported-type" for rows that are no whole blocks
- */
-export function quantizeInt4(weights: Float32Array, columns: number): SplitBlocks {
-  if (columns % int4Block !== 0) {
-    throw new ModelError(
-      "unsupported-type",
-      `rows of ${columns} weights are no whole blocks of ${int4Block}. Use int8 or float32.`,
-    );
-  }
+/** Asymmetric 4-bit blocks of 32: scale = (max − min) / 15, zeroPoint = −min / scale, as GGML's Q4_1 has them. */
+export function quantizeInt4(weights: Float32Array): SplitBlocks {
   const scales = new Float32Array(weights.length / int4Block);
   const zeroPoints = new Float32Array(scales.length);
   const quants = new Uint8Array(weights.length / 2);

@@ -26,7 +26,7 @@ const rounded = {
     return Float32Array.from(quants, (quant, i) => quant * scales[Math.floor(i / inputs)]!);
   },
   int4(weights: Float32Array): Float32Array {
-    const { quants, scales, zeroPoints } = quantizeInt4(weights, 64);
+    const { quants, scales, zeroPoints } = quantizeInt4(weights);
     return weights.map(
       (_, i) => scales[i >> 5]! * (((quants[i >> 1]! >> (i % 2 === 0 ? 0 : 4)) & 15) - zeroPoints![i >> 5]!),
     );

@@ -93,7 +93,7 @@ export function fillSpan(span: RowSpan, form: WeightForm, to: StoredTensor, file
 }
 
 function blockParts(span: RowSpan, bytes: Uint8Array, form: WeightForm): SplitBlocks {
-  if (form === "int4") return quantizeInt4(floatRows(span, bytes), widthOf(span.entry));
+  if (form === "int4") return quantizeInt4(floatRows(span, bytes));
   if (form === "int8Rows") return quantizeInt8(floatRows(span, bytes), widthOf(span.entry));
   return splitRows(span.entry, form, bytes, span.count);
 }

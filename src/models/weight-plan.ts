@@ -1,9 +1,9 @@
-import { InternalError } from "../errors.ts";
+import { InternalError, ModelError } from "../errors.ts";
 import { elementCount } from "../files/float-tensors.ts";
 import { type SplitBlocks, splitBlocks } from "../files/split-blocks.ts";
 import type { BlockType, FloatType, TensorEntry } from "../files/tensor-index.ts";
 import { nf4Group, nf4Sizes } from "./nf4.ts";
-import { quantizeInt4, quantizeInt8 } from "./quantize.ts";
+import { int4Block, quantizeInt4, quantizeInt8 } from "./quantize.ts";
 import type { DenseTensor, FileRange, StoredTensor } from "./weights.ts";
 
 /**
@@ -106,7 +106,14 @@ type BlockForm = Extract<WeightForm, "blocks" | "byteBlocks" | "int4Blocks" | "i
 
 /** What no rows at all become: the format alone. */
 function emptyBlocks(entry: TensorEntry, form: BlockForm): SplitBlocks {
-  if (form === "int4") return quantizeInt4(new Float32Array(0), widthOf(entry));
+  if (form === "int4" && widthOf(entry) % int4Block !== 0) {
+    const problem = `rows of ${widthOf(entry)} weights are no whole blocks of ${int4Block}`;
+    throw new ModelError(
+      "unsupported-type",
+      `${entry.file}: "${entry.name}": ${problem}. Use another precision than int4.`,
+    );
+  }
+  if (form === "int4") return quantizeInt4(new Float32Array(0));
   if (form === "int8Rows") return quantizeInt8(new Float32Array(0), widthOf(entry));
   return splitRows(entry, form, new Uint8Array(0), 0);
 }

@@ -31,7 +31,7 @@ test("a checkpoint that is cut, empty or none is told as such, with what to do",
     await writeFile(file, bytes);
     await expect(readCheckpoint(file, "run", parameters, optimizer)).rejects.toMatchObject({
       code: "corrupt-file",
-      message: `${file} is damaged, or no checkpoint. Delete it and start anew, or choose another folder.`,
+      message: `${file} is damaged, or no checkpoint. Delete it and start anew with --resume, or choose another folder.`,
     });
   }
   await rm(folder, { recursive: true });

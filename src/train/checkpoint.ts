@@ -82,6 +82,6 @@ async function readParts(file: string) {
 const unreadable = (file: string, cause?: unknown): ModelError =>
   new ModelError(
     "corrupt-file",
-    `${file} is damaged, or no checkpoint. Delete it and start anew, or choose another folder.`,
+    `${file} is damaged, or no checkpoint. Delete it and start anew with --resume, or choose another folder.`,
     { cause },
   );

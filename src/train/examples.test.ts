@@ -157,12 +157,20 @@ test.each([
   await expect(readExamples(file, { columns, skipsBadRows: true, excludedSources: ["x"] })).rejects.toThrow(message);
 });
 
-test("a row that does not say its source is wrong where sources are left out, and a source that no row is of is not among them", async () => {
+test("sources that rows were of are told, and where no row says its source", async () => {
   const file = await fileOf("sources.tsv", "sent0\tsent1\thard_neg\tsource\na\tb\tc\tone\nd\te\tf\ttwo\n");
   const { examples, sourcesLeftOut } = await readExamples(file, { columns, excludedSources: ["one", "three"] });
-  expect([examples.map(({ anchor }) => anchor), [...sourcesLeftOut]]).toEqual([["d"], ["one"]]);
+  expect([examples.map(({ anchor }) => anchor), sourcesLeftOut]).toEqual([["d"], new Set(["one"])]);
   const other = { columns: { ...columns, source: "dataset" }, excludedSources: ["one"] };
-  await expect(readExamples(file, other)).rejects.toThrow(/sources\.tsv:2: no column "dataset"; there are sent0, /);
+  expect((await readExamples(file, other)).sourcesLeftOut).toBeNull();
+});
+
+test.each([
+  ["plain", "\ufeffsent0,sent1,hard_neg\né,b,c\n"],
+  ["quoted", '\ufeff"sent0","sent1","hard_neg"\r\n"é",b,c\r\n'],
+])("a byte order mark in front of CSV is no part of the first name: %s", async (_what, contents) => {
+  const { examples } = await readExamples(await fileOf("mark.csv", contents), { columns });
+  expect(examples).toEqual([{ anchor: "é", positive: "b", hardNegative: "c" }]);
 });
 
 test("triples pair off what a premise entails and contradicts, the shorter list repeated", async () => {

@@ -36,8 +36,8 @@ export interface Examples {
   readonly examples: Example[];
   /** Rows that were wrong. */
   readonly skipped: number;
-  /** Those of the sources to be left out that rows were of. */
-  readonly sourcesLeftOut: ReadonlySet<string>;
+  /** Those of the sources to be left out that rows were of; null where no row says its source. */
+  readonly sourcesLeftOut: ReadonlySet<string> | null;
 }
 
 /**
@@ -48,18 +48,21 @@ export async function readExamples(file: string, options: ReadExamplesOptions): 
   const { columns, excludedSources = [], skipsBadRows = false } = options;
   const excluded = new Set(excludedSources);
   const sourceColumn = excluded.size > 0 ? (columns.source ?? "source") : null;
-  const sourcesLeftOut = new Set<string>();
+  let sourcesLeftOut: Set<string> | null = null;
   const examples: Example[] = [];
   let [skipped, rows] = [0, 0];
   let firstProblem: string | undefined;
   for await (const row of readTable(file)) {
     rows++;
     const source = sourceColumn && !row.problem ? row.values[sourceColumn] : null;
-    if (source !== null && source !== undefined && excluded.has(String(source))) {
-      sourcesLeftOut.add(String(source));
-      continue;
+    if (source !== null && source !== undefined) {
+      sourcesLeftOut ??= new Set();
+      if (excluded.has(String(source))) {
+        sourcesLeftOut.add(String(source));
+        continue;
+      }
     }
-    const problem = row.problem ?? problemOf(row, columns, sourceColumn);
+    const problem = row.problem ?? problemOf(row, columns);
     if (problem === null) examples.push(exampleOf(row, columns));
     else if (skipsBadRows) {
       skipped++;
@@ -85,9 +88,8 @@ function whyNone(rows: number, skipped: number, firstProblem: string | undefined
 const textColumns = ({ anchor, positive, hardNegative }: ExampleColumns): string[] =>
   hardNegative === null ? [anchor, positive] : [anchor, positive, hardNegative];
 
-function problemOf({ values }: TableRow, columns: ExampleColumns, sourceColumn: string | null): string | null {
+function problemOf({ values }: TableRow, columns: ExampleColumns): string | null {
   const noColumn = (name: string): string => `no column "${name}"; there are ${Object.keys(values).join(", ")}`;
-  if (sourceColumn !== null && values[sourceColumn] === undefined) return noColumn(sourceColumn);
   for (const name of textColumns(columns)) {
     const value = values[name];
     if (name === columns.hardNegative && isAbsent(value)) continue;

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { writeAdapterRecipe } from "../embed/adapter-recipe.ts";
+import { adapterRecipeName, writeAdapterRecipe } from "../embed/adapter-recipe.ts";
 import type { LoadOptions } from "../embed/load.ts";
 import { InputError, ModelError } from "../errors.ts";
 import { pulledFolder } from "../evaluate/data-folder.ts";
@@ -11,7 +11,7 @@ import { type StsTask, stsTasks, taskTitles } from "../evaluate/tasks.ts";
 import { makeOutputFolder } from "../files/output-file.ts";
 import { lockForProcess } from "../files/process-lock.ts";
 import { removeUnfinished } from "../files/replace-file.ts";
-import { adapterWeightsName, writeAdapter } from "../models/adapter-file.ts";
+import { adapterConfigName, adapterWeightsName, writeAdapter } from "../models/adapter-file.ts";
 import { stopIfAborted } from "../text/batch.ts";
 import { type BatchGradients, CachedGradients, DirectGradients, type TrainingBatch } from "./batch-gradients.ts";
 import { type RunState, readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
@@ -82,7 +82,8 @@ export async function train(options: TrainOptions, observer: TrainObserver = {})
   const unlock = await lockForProcess(join(options.output, "run.pid"), options.output);
   try {
     checkNothingIsLost(options);
-    await removeUnfinished(options.output, [checkpointName, adapterWeightsName, logName]);
+    const names = [checkpointName, adapterWeightsName, adapterConfigName, adapterRecipeName, logName];
+    await removeUnfinished(options.output, names);
     return await trainInto(options, observer);
   } finally {
     await unlock();
@@ -118,11 +119,8 @@ async function trainInto(options: TrainOptions, observer: TrainObserver): Promis
   let dev: DevScore | undefined;
   try {
     dev = await DevScore.create(model.adapted, model.devPrompts, model.session, devTokens);
-    const name = fingerprint({ ...options, recipe: model.asked }, model.identity, digest(examples));
-    const run = new Run(options, observer, model, engine, dev, name);
-    const done = await run.resume();
-    await writeAdapterRecipe(options.output, model.recipe); // after what can refuse to go on: an adapter may be there
-    return await run.over(done, steps, examples);
+    const run = fingerprint({ ...options, recipe: model.asked }, model.identity, digest(examples));
+    return await new Run(options, observer, model, engine, dev, run).over(steps, examples);
   } finally {
     await Promise.all([engine.close(), dev?.close()]);
   }
@@ -131,8 +129,13 @@ async function trainInto(options: TrainOptions, observer: TrainObserver): Promis
 /** All files' examples; says what was left out and what a test set has too. */
 async function readData(options: TrainOptions, { onWarning }: TrainObserver): Promise<Example[]> {
   const read = await Promise.all(options.data.map((file) => readExamples(file, options)));
+  for (const [i, { sourcesLeftOut }] of read.entries()) {
+    if (options.excludedSources.length === 0 || sourcesLeftOut !== null) continue;
+    const column = options.columns.source ?? "source";
+    onWarning?.(`${options.data[i]} has no column "${column}": none of its rows is left out.`);
+  }
   for (const source of options.excludedSources) {
-    if (read.some(({ sourcesLeftOut }) => sourcesLeftOut.has(source))) continue;
+    if (read.some(({ sourcesLeftOut }) => sourcesLeftOut?.has(source))) continue;
     throw new InputError(
       "bad-option",
       `excludedSources: no row is of "${source}". Put the name right, or leave it away.`,
@@ -175,11 +178,11 @@ function planSteps(examples: readonly Example[], options: TrainOptions): number[
     );
   }
   const most = options.maxSteps ?? Number.POSITIVE_INFINITY;
-  let steps: number[][] = [];
+  const steps: number[][] = [];
   for (let epoch = 0; epoch < options.epochs && steps.length < most; epoch++) {
-    steps = steps.concat(planEpoch(examples, options.batchSize, options.seed + epoch));
+    for (const step of planEpoch(examples, options.batchSize, options.seed + epoch)) steps.push(step);
   }
-  steps = steps.slice(0, most);
+  steps.length = Math.min(steps.length, most);
   checkSchedule({ ...options, totalSteps: steps.length });
   return steps;
 }
@@ -247,18 +250,8 @@ class Run {
     this.#optimizer = new AdamW(this.#parameters.values.length);
   }
 
-  /** @returns steps done before */
-  async resume(): Promise<number> {
-    if (!this.#options.resume) return 0;
-    const file = join(this.#options.output, checkpointName);
-    const state = await readCheckpoint(file, this.#fingerprint, this.#parameters, this.#optimizer);
-    this.#best = state?.best ?? null;
-    const step = state?.step ?? 0;
-    this.#written = { step, time: performance.now() };
-    return step;
-  }
-
-  async over(done: number, steps: readonly (readonly number[])[], examples: readonly Example[]): Promise<TrainResult> {
+  async over(steps: readonly (readonly number[])[], examples: readonly Example[]): Promise<TrainResult> {
+    const done = await this.#resume();
     const log = await TrainingLog.open(this.#options.output, done);
     const dashboard = await this.#openDashboard(log);
     try {
@@ -311,6 +304,17 @@ class Run {
     return { steps: steps.length, best: this.#best! };
   }
 
+  /** @returns steps done before */
+  async #resume(): Promise<number> {
+    if (!this.#options.resume) return 0;
+    const file = join(this.#options.output, checkpointName);
+    const state = await readCheckpoint(file, this.#fingerprint, this.#parameters, this.#optimizer);
+    this.#best = state?.best ?? null;
+    const step = state?.step ?? 0;
+    this.#written = { step, time: performance.now() };
+    return step;
+  }
+
   async #step(step: number, totalSteps: number, batch: TrainingBatch): Promise<StepReport> {
     const startedAt = performance.now();
     const seed = Math.imul(Math.imul(this.#options.seed, 1_000_003) + step, 4096); // apart from those of other steps' parts
@@ -336,6 +340,7 @@ class Run {
     const isBest = this.#best === null || this.#best.step === step || beats(devSpearman, this.#best.score);
     const { output } = this.#options;
     if (isBest) {
+      await writeAdapterRecipe(output, this.#model.recipe); // not before: an adapter of other options may be there
       await writeAdapter(
         output,
         this.#model.adapterConfig,
