@@ -112,6 +112,24 @@ test.each<[string, string, RegExp, () => unknown]>([
     () => editConfig({ rope_parameters: { rope_type: "yarn", factor: 2 } }),
   ],
   [
+    "two rope scalings",
+    "config",
+    /"rope_parameters" and rope_scaling differ\. Leave one of them out/,
+    () => editConfig({ rope_scaling: { rope_type: "linear", factor: 4 } }),
+  ],
+  [
+    "a rope scaling that is no object",
+    "config",
+    /"rope_parameters" is "linear", but must be an object/,
+    () => editConfig({ rope_parameters: "linear" }),
+  ],
+  [
+    "a rope scaling of our own making",
+    "config",
+    /rope scaling "factors" is not supported/,
+    () => editConfig({ rope_parameters: { rope_type: "factors" } }),
+  ],
+  [
     "attention that is not causal",
     "config",
     /"is_causal": false is not supported; supported: true, null/,

@@ -145,6 +145,17 @@ describe("a model of the hub", () => {
     expect(await readdir(folder())).not.toContain("vocab.json");
   });
 
+  test("that is fetched anew after another commit came holds that commit's files alone", async () => {
+    await resolveModel(name, options);
+    await truncate(join(folder(), "model.safetensors"), 10);
+    const { files } = hub.repos[name]!;
+    hub.repos[name]!.commit = "b".repeat(40);
+    files["vocab.json"] = files["merges.txt"] = Buffer.from("{}");
+    delete files["tokenizer.json"];
+    expect(await pullModel(name, options)).toMatchObject({ identity: `${name}@${"b".repeat(40)}` });
+    expect(await readdir(folder())).not.toContain("tokenizer.json");
+  });
+
   test("reports each file's bytes up to its size", async () => {
     const seen: FetchProgress[] = [];
     await resolveModel(name, { ...options, onProgress: (progress) => seen.push(progress) });

@@ -1,4 +1,6 @@
-import { compareRuns } from "../evaluate/bootstrap.ts";
+import { stat } from "node:fs/promises";
+import { InputError } from "../errors.ts";
+import { checkComparable, compareRuns } from "../evaluate/bootstrap.ts";
 import { pulledFolder } from "../evaluate/data-folder.ts";
 import { type EmbeddingCache, embeddingCache } from "../evaluate/embedding-cache.ts";
 import { type EvaluationRun, type EvaluationSets, evaluate, readSets } from "../evaluate/evaluate.ts";
@@ -20,7 +22,9 @@ import { writeTo } from "./stdout-sink.ts";
 /** `oneword eval`: how good a model with a recipe is, in the numbers of the literature. */
 export async function runEval(flags: EvalFlags, context: CliContext): Promise<void> {
   const earlier = await Promise.all((flags.compare ?? []).map(readRun));
+  if (flags.data !== undefined) await checkFolder(flags.data);
   const sets = await readSets(parseTasks(flags.tasks), flags.data ?? pulledFolder());
+  if (earlier[0]) checkComparable(earlier[0], sets);
   await using save = await reserve(flags.save, "--save");
   await using report = await reserve(flags.report, "--report");
   if (flags.mteb !== undefined) await makeOutputFolder(flags.mteb, "--mteb");
@@ -34,6 +38,12 @@ export async function runEval(flags: EvalFlags, context: CliContext): Promise<vo
     await cache?.close();
     await opened.close();
   }
+}
+
+/** Where a set comes with the package, no folder at all would go unnoticed. */
+async function checkFolder(folder: string): Promise<void> {
+  if ((await stat(folder).catch(() => null))?.isDirectory() === true) return;
+  throw new InputError("data-not-found", `--data ${folder}: there is no such folder. Check the path.`);
 }
 
 async function runWithProgress(

@@ -29,6 +29,8 @@ export async function runRecipeSearch(flags: SearchFlags, context: CliContext): 
   const files = flags.candidates ?? [packagedDemonstrations];
   const demonstrations = (await Promise.all(files.map(readDemonstrations))).flat();
   const unlabelled = flags.unlabelled === undefined ? undefined : await readAllTexts(flags.unlabelled, context);
+  if (unlabelled?.length === 0)
+    throw new UsageError("--unlabelled: there is no text to fit on. Name a file that has some.");
   await using output = await ReservedFile.open(flags.output);
   await using reportFile = await ReservedFile.open(page, "--report");
   const journal = await Journal.open(`${withoutExtension(flags.output)}.journal.jsonl`, { anew: !flags.resume });

@@ -91,6 +91,7 @@ export class PromptRunner {
   #prefix(encoder: Encoder): Promise<PrefixCache> {
     const known = this.#prefixes.get(encoder) ?? encoder.cachePrefix(this.#shared!);
     this.#prefixes.set(encoder, known);
+    known.catch(() => this.#prefixes.delete(encoder)); // the next call tries again
     return known;
   }
 }

@@ -101,6 +101,7 @@ export class StateReader {
     const key = layers.join();
     const known = this.#templateStates.get(key) ?? this.#average([""], [0], {}, layers).then(([own]) => own!.states);
     this.#templateStates.set(key, known);
+    known.catch(() => this.#templateStates.delete(key)); // the next call tries again
     return known;
   }
 

@@ -148,7 +148,10 @@ export class WorkerPool implements EmbeddingModel {
       this.#shared.threads.map((thread) => thread.open(view, this.#view, recipe)),
     );
     const failed = opened.find((result) => result.status === "rejected");
-    if (failed) throw failed.reason;
+    if (failed) {
+      for (const thread of this.#shared.threads) thread.close(view); // where it was opened
+      throw failed.reason;
+    }
     return new WorkerPool(this.#shared, view, (opened[0] as PromiseFulfilledResult<ModelFacts>).value);
   }
 

@@ -1,5 +1,7 @@
+import { isDeepStrictEqual } from "node:util";
 import { InputError } from "../errors.ts";
 import { ascending, pearson, weightedRanks } from "./correlation.ts";
+import type { EvaluationSets } from "./evaluate.ts";
 import { RandomState } from "./random-state.ts";
 import type { SavedRun, SavedSts, SavedTransfer } from "./saved-run.ts";
 import { percent } from "./sts.ts";
@@ -21,7 +23,7 @@ const seed = 1111;
 /**
  * Paired bootstrap: pairs of sentences (or tested examples) are drawn with replacement, the same for both runs, and the
  * difference is taken each time. Where 0 is outside the interval, the difference is not one of chance.
- * @returns one line for each task that both runs have, in the first one's order, and the average of two and more
+ * @returns one line for each task that both runs have a number for, in the first one's order, and the average of two and more
  * @throws InputError "bad-option" for runs over different pairs, or without a common task
  * @see Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13 (percentile interval)
  */
@@ -47,6 +49,22 @@ export function compareRuns(first: SavedRun, second: SavedRun): Difference[] {
   return lines.length > 1 ? [...lines, { task: "average", difference: mean, ...interval(means) }] : lines;
 }
 
+/**
+ * Whether a run over these sets can be compared with one there is, before it is made.
+ * @throws InputError "bad-option" as compareRuns, for what the sets alone tell
+ */
+export function checkComparable(first: SavedRun, { sts, transfer }: EvaluationSets): void {
+  const tasks = new Set<Task>([...first.sts, ...first.transfer].map(({ task }) => task));
+  if (![...sts, ...transfer].some(({ task }) => tasks.has(task))) {
+    throw new InputError("bad-option", `${first.name} has none of the tasks that are to be run. Run both on the same.`);
+  }
+  for (const { task, subsets } of sts) {
+    const saved = first.sts.find((set) => set.task === task)?.subsets.flatMap((subset) => subset.scores);
+    const scores = subsets.flatMap(({ pairs }) => pairs.map(({ score }) => score));
+    if (saved && !isDeepStrictEqual(saved, scores)) throw differentPairs(task);
+  }
+}
+
 interface Statistic {
   readonly task: Task;
   /** Things to draw from. */
@@ -60,7 +78,8 @@ interface Statistic {
 function commonSts(first: SavedRun, second: SavedRun): Statistic[] {
   return first.sts.flatMap((a) => {
     const b = second.sts.find(({ task }) => task === a.task);
-    return b ? [stsStatistic(a, b)] : [];
+    const hasNumbers = [a, b].every((set) => Number.isFinite(set?.all.spearman)); // vectors that are all alike have none
+    return b && hasNumbers ? [stsStatistic(a, b)] : [];
   });
 }
 

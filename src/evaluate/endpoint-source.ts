@@ -56,10 +56,11 @@ async function ask(address: string, body: string, apiKey: string | undefined, si
     );
     if (response.ok) {
       return (response.json() as Promise<unknown>).catch((cause: Error) => {
+        signal?.throwIfAborted();
         throw new ModelError("download", `${address}: answers, but not with JSON (${cause.message}).`, { cause });
       });
     }
-    const said = (await response.text()).slice(0, 300);
+    const said = (await response.text().catch(() => "")).slice(0, 300); // a body that breaks off says nothing
     if (!mayPass(response) || attempt === maxAttempts) {
       throw new ModelError("download", `${address}: answers HTTP ${response.status}: ${said || "nothing more"}.`);
     }
@@ -69,13 +70,13 @@ async function ask(address: string, body: string, apiKey: string | undefined, si
 
 /** `{"data":[{"index":0,"embedding":[…]},…]}`, in any order. */
 function readAnswer(json: unknown, count: number, address: string): Float32Array[] {
-  const data = (json as { readonly data?: readonly { readonly index?: number; readonly embedding?: unknown }[] } | null)
-    ?.data;
+  const data = (json as { readonly data?: unknown } | null)?.data;
   const vectors = new Array<Float32Array | undefined>(count).fill(undefined);
-  for (const [i, { index, embedding }] of (Array.isArray(data) ? data : []).entries()) {
-    if (Array.isArray(embedding) && embedding.every((value) => Number.isFinite(value))) {
+  for (const [i, row] of (Array.isArray(data) ? data : []).entries()) {
+    const { index, embedding } = (row ?? {}) as { readonly index?: number; readonly embedding?: unknown };
+    const isVector = Array.isArray(embedding) && embedding.length > 0;
+    if (isVector && embedding.every((value) => Number.isFinite(value)))
       vectors[index ?? i] = Float32Array.from(embedding);
-    }
   }
   const missing = vectors.indexOf(undefined);
   if (missing < 0 && vectors.length === count) return vectors as Float32Array[];

@@ -1,11 +1,13 @@
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { InputError } from "../errors.ts";
+import { InputError, ModelError } from "../errors.ts";
 import { moveFolder, writeAtomically } from "../files/atomic.ts";
 import { cacheFolder } from "../files/cache-folder.ts";
+import { modelLock } from "../files/cached-models.ts";
 import { fetchInCache } from "../files/fetch-model.ts";
 import { fetchDataSet } from "../files/hub-data-set.ts";
-import type { ResolveOptions } from "../files/resolve-model.ts";
+import { withLock } from "../files/lock.ts";
+import { isOffline, type ResolveOptions } from "../files/resolve-model.ts";
 import { readTable, type TableRow } from "../files/table.ts";
 import { tsvLine } from "../files/tsv.ts";
 import { findFolderWith, unpackTar } from "../files/unpack.ts";
@@ -32,42 +34,60 @@ const mtebSets: Readonly<Record<string, string>> = {
 /**
  * Fetches evaluation sets from the hub.
  * @returns the folder that --data takes
- * @throws ModelError "download", "model-not-found", "checksum"; CapacityError "disk-full"; InputError "bad-row" for files that are not what they should be
+ * @throws ModelError "offline", "download", "model-not-found", "checksum"; CapacityError "disk-full"; InputError "bad-row" for files that are not what they should be
  */
 export async function pullData(source: DataSource, options: ResolveOptions): Promise<string> {
+  if (isOffline(options))
+    throw new ModelError("offline", "data pull: the network is off. Turn it on, or copy the sets.");
   const pull = source === "senteval" ? pullSentEval : pullMteb;
   return fetchInCache(cacheFolder(options.cacheDir), () => pull(options));
 }
 
+/** Runs `work` with a folder for what is fetched, which stays where it is stopped; pruning leaves it alone meanwhile. */
+async function staged(
+  name: string,
+  options: ResolveOptions,
+  work: (staging: string, options: ResolveOptions) => Promise<void>,
+): Promise<void> {
+  const root = cacheFolder(options.cacheDir);
+  const folder = `data--${name.replace("/", "--")}`;
+  const staging = join(root, "partial", folder);
+  const lock = { file: modelLock(root, folder), purpose: "fetches the same data", signal: options.signal };
+  await withLock(lock, async (signal) => {
+    await mkdir(staging, { recursive: true });
+    await work(staging, { ...options, signal });
+    await rm(staging, { recursive: true, force: true });
+  });
+}
+
 /** All of SentEval's sets, STS and transfer, are one archive. */
-async function pullSentEval(options: ResolveOptions): Promise<string> {
-  const staging = join(cacheFolder(options.cacheDir), "partial", "data--senteval");
-  await fetchDataSet(sentEvalArchive.name, (path) => path === sentEvalArchive.file, staging, options);
-  const archive = join(staging, sentEvalArchive.file);
-  const unpacked = join(staging, "unpacked");
-  await rm(unpacked, { recursive: true, force: true });
-  await unpackTar(archive, unpacked);
-  const found = await findFolderWith(sentEvalFolders, unpacked);
-  if (!found) {
-    throw new InputError("bad-row", `${archive}: has none of SentEval's folders (${sentEvalFolders.join(", ")}).`);
-  }
-  const target = pulledFolder(options.cacheDir);
-  await moveFolder(found, join(target, "downstream"));
-  await rm(staging, { recursive: true, force: true });
+async function pullSentEval(asked: ResolveOptions): Promise<string> {
+  const target = pulledFolder(asked.cacheDir);
+  await staged("senteval", asked, async (staging, options) => {
+    await fetchDataSet(sentEvalArchive.name, (path) => path === sentEvalArchive.file, staging, options);
+    const archive = join(staging, sentEvalArchive.file);
+    const unpacked = join(staging, "unpacked");
+    await rm(unpacked, { recursive: true, force: true });
+    await unpackTar(archive, unpacked);
+    const found = await findFolderWith(sentEvalFolders, unpacked);
+    if (!found) {
+      throw new InputError("bad-row", `${archive}: has none of SentEval's folders (${sentEvalFolders.join(", ")}).`);
+    }
+    await moveFolder(found, join(target, "downstream"));
+  });
   return target;
 }
 
 /** Test splits as `mteb/STS12/test.tsv`. */
-async function pullMteb(options: ResolveOptions): Promise<string> {
-  const target = join(pulledFolder(options.cacheDir), "mteb");
+async function pullMteb(asked: ResolveOptions): Promise<string> {
+  const target = join(pulledFolder(asked.cacheDir), "mteb");
   for (const [folder, name] of Object.entries(mtebSets)) {
-    const staging = join(cacheFolder(options.cacheDir), "partial", `data--${name.replace("/", "--")}`);
-    await mkdir(staging, { recursive: true });
-    const { files } = await fetchDataSet(name, isTestSplit, staging, options);
-    const rows: string[] = [];
-    for (const file of files) for await (const row of readTable(join(staging, file))) rows.push(pairLine(row));
-    await writeAtomically(join(target, folder, "test.tsv"), `score\tsentence1\tsentence2\n${rows.join("")}`);
-    await rm(staging, { recursive: true, force: true });
+    await staged(name, asked, async (staging, options) => {
+      const { files } = await fetchDataSet(name, isTestSplit, staging, options);
+      const rows: string[] = [];
+      for (const file of files) for await (const row of readTable(join(staging, file))) rows.push(pairLine(row));
+      await writeAtomically(join(target, folder, "test.tsv"), `score\tsentence1\tsentence2\n${rows.join("")}`);
+    });
   }
   return target;
 }

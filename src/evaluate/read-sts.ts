@@ -105,6 +105,10 @@ async function readSentEvalPairs(inputFile: string, scoreFile: string): Promise<
       score: numberField(score.fields[0], "score", score.where),
     });
   }
+  if (line < scores.length) {
+    const what = `${line} lines, but ${scoreFile} has ${scores.length}`;
+    throw new InputError("bad-row", `${inputFile}: ${what}. Get both files again.`);
+  }
   return nonEmpty(pairs, inputFile);
 }
 

@@ -1,4 +1,5 @@
 import type { EmbeddingModel, EmbedOptions } from "../embed/embedding-model.ts";
+import { InputError } from "../errors.ts";
 import type { Recipe } from "../text/recipe.ts";
 
 export interface SourcedVector {
@@ -28,10 +29,23 @@ export function modelSource(model: EmbeddingModel, options: Omit<EmbedOptions, "
     async embed(texts, signal) {
       const vectors: SourcedVector[] = [];
       const stream = model.embedStream(texts, { ...options, ...(signal ? { signal } : {}) });
-      for await (const { embedding, truncatedTokens } of stream) {
-        vectors.push({ embedding, isTruncated: truncatedTokens > 0 });
+      try {
+        for await (const { embedding, truncatedTokens } of stream) {
+          vectors.push({ embedding, isTruncated: truncatedTokens > 0 });
+        }
+      } catch (error) {
+        throw namingText(error, texts);
       }
       return vectors;
     },
   };
+}
+
+/** A text that is too long by its beginning: its place among those that are embedded together says nothing to anyone. */
+function namingText(error: unknown, texts: readonly string[]): unknown {
+  const [, place, rest] = (error instanceof InputError && /^input\[(\d+)\](.*)$/s.exec(error.message)) || [];
+  const text = texts[Number(place)];
+  if (!(error instanceof InputError) || text === undefined) return error;
+  const shown = JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
+  return new InputError(error.code, `the text ${shown}${rest}`, { cause: error });
 }

@@ -22,14 +22,14 @@ import { ggufTokenizer } from "../text/gguf-tokenizer.ts";
 import type { TokenizerPart } from "../text/pre-tokenizers.ts";
 import { fieldsBeyondPrompt, type PromptParts, promptParts } from "../text/prompt-parts.ts";
 import type { Recipe, RecipeOptions } from "../text/recipe.ts";
-import { readTokenizerJson } from "../text/tokenizer.ts";
+import { loadTokenizer, readTokenizerJson } from "../text/tokenizer.ts";
 import type { ExportFormat } from "./formats.ts";
 import { ggufHead, ggufTensors } from "./gguf-model.ts";
 import { copiedVocabulary, writtenVocabulary } from "./gguf-vocabulary.ts";
 import { hfConfig } from "./hf-config.ts";
 import { mergedTensors } from "./merged-weights.ts";
 import { sentenceTransformersFiles, templatedTokenizer } from "./sentence-transformers.ts";
-import { completeTokenizerJson } from "./tokenizer-json.ts";
+import { aroundText, completeTokenizerJson, tokensById } from "./tokenizer-json.ts";
 
 export interface ExportOptions {
   readonly model: string;
@@ -220,6 +220,12 @@ const withPlainNorm = (tensor: LazyTensor): LazyTensor =>
 
 async function tokenizerJson(files: ModelFiles, opened: OpenedCheckpoint): Promise<TokenizerPart> {
   if (opened.ggufMetadata) return completeTokenizerJson(ggufTokenizer(opened.ggufMetadata, opened.configSource));
-  if (files.tokenizer?.endsWith("tokenizer.json")) return readTokenizerJson(files.tokenizer);
+  if (files.tokenizer?.endsWith("tokenizer.json")) {
+    const json = await readTokenizerJson(files.tokenizer);
+    const [own, alone] = await Promise.all([openTokenizer(files, opened), loadTokenizer(files.tokenizer)]);
+    if (String(own.bosIds) === String(alone.bosIds)) return json;
+    // tokenizer_config.json, which stays behind, says another token in front
+    return { ...json, post_processor: aroundText(own.bosIds, [], tokensById(json)) };
+  }
   throw new InputError("bad-option", `${files.name} has no tokenizer.json to export.`);
 }

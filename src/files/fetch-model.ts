@@ -1,4 +1,4 @@
-import { mkdir, rename, rm, stat } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { CapacityError, ModelError, OnewordError } from "../errors.ts";
 import { moveFolder, writeAtomically } from "./atomic.ts";
@@ -47,11 +47,18 @@ async function fillCache(id: ModelId, root: string, options: ResolveOptions): Pr
   const manifest: Manifest = { name: id.key, ...(await fetchInto(staging, id, options)) };
   await writeAtomically(join(staging.folder, manifestName), `${JSON.stringify(manifest, null, 2)}\n`);
   await staging.close();
+  await keepOnly(staging.folder, [manifestName, ...manifest.files.map(({ path }) => path)]);
   await moveFolder(staging.folder, folder);
   const { files, damage } = await findInCache(id.key, root);
   if (!files)
     throw new ModelError("corrupt-file", `${damage ?? `${folder} is not whole`} after the download. Pull again.`);
   return { ...files, source: manifest.source };
+}
+
+/** Takes away what an earlier try fetched of another commit. */
+async function keepOnly(folder: string, names: readonly string[]): Promise<void> {
+  const others = (await readdir(folder)).filter((name) => !names.includes(name));
+  await Promise.all(others.map((name) => rm(join(folder, name), { recursive: true })));
 }
 
 async function fetchInto(staging: Staging, id: ModelId, options: ResolveOptions): Promise<Omit<Manifest, "name">> {

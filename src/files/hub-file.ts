@@ -78,7 +78,7 @@ async function fetchRest(
   { onProgress }: ResolveOptions,
 ): Promise<void> {
   const { path, size } = file;
-  const url = `${hub.endpoint}/${place.repo}/resolve/${place.commit}/${path}`;
+  const url = `${hub.endpoint}/${place.repo}/resolve/${place.commit}/${path.split("/").map(encodeURIComponent).join("/")}`;
   const response = await ask(hub, url, `${place.repo}/${path}`, begun > 0 ? { range: `bytes=${begun}-` } : {});
   const continues = response.status === 206 && response.headers.get("content-range")?.startsWith(`bytes ${begun}-`);
   let receivedBytes = continues ? begun : 0;

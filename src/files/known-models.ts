@@ -66,7 +66,7 @@ export function parseModelId(name: string): ModelId | null {
   const match = /^([^/@]+\/[^/@]+)(?:@(.+))?$/.exec(key);
   const [, repo = "", revision = "main"] = match ?? [];
   const parts = [...repo.split("/"), ...revision.split("/")];
-  if (!match || !parts.every((part) => /^\w[\w.-]*$/.test(part) && !part.includes(".."))) return null;
+  if (!match || !parts.every((part) => /^\w[\w.-]*$/.test(part) && !/\.\.|--/.test(part))) return null; // the hub allows neither
   return { key, repo, revision };
 }
 

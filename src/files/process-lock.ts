@@ -46,6 +46,9 @@ async function writeOwnId(file: string, locked: (holder: number) => CapacityErro
     const holder = await readHolder(file);
     if (isAlive(holder)) throw locked(holder);
     await write("w"); // its process was killed
+    await sleep(50); // another that found it at the same time writes meanwhile, and one of the two stays
+    const last = await readHolder(file);
+    if (last !== process.pid) throw locked(last);
   }
 }
 

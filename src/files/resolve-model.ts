@@ -47,7 +47,8 @@ export async function resolveModel(name: string, options: ResolveOptions = {}): 
   return { ...(await fetchModel(id, options)), name };
 }
 
-function isOffline({ offline }: ResolveOptions): boolean {
+/** Whether the network is off, by the option or by the environment. */
+export function isOffline({ offline }: ResolveOptions): boolean {
   const { ONEWORD_OFFLINE, HF_HUB_OFFLINE } = process.env;
   return offline === true || [ONEWORD_OFFLINE, HF_HUB_OFFLINE].some((value) => /^(1|true|yes|on)$/i.test(value ?? ""));
 }

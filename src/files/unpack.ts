@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { InputError } from "../errors.ts";
 
 /**
- * Unpacks a tar archive into a folder; entries that would leave it are left out.
- * @throws InputError "bad-row" for what is no archive
+ * Unpacks a tar archive into a folder.
+ * @throws InputError "bad-row" for what is no archive, and for one with entries that would leave the folder
  */
 export async function unpackTar(archive: string, folder: string): Promise<void> {
   const { extract } = await import("tar");

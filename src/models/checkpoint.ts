@@ -1,4 +1,5 @@
-import { realpath } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { readFile, realpath } from "node:fs/promises";
 import { resolve } from "node:path";
 import { InternalError, ModelError } from "../errors.ts";
 import { readGguf } from "../files/gguf.ts";
@@ -58,7 +59,7 @@ export async function openCheckpoint(files: ModelFiles, asked: OpenOptions): Pro
       ? await inPlace(entries)
       : await deriveWeights(entries, {
           cacheFolder: options.cacheFolder,
-          origin: originOf(files, options),
+          origin: await originOf(files, options),
           formOf: (entry, name) => formOf(entry, name, options),
           added,
           rescale: isSmoothed(options) ? () => smoothed(files, options, source, added) : undefined,
@@ -72,18 +73,28 @@ export async function openCheckpoint(files: ModelFiles, asked: OpenOptions): Pro
 
 const isSmoothed = ({ precision, isTrained }: OpenOptions): boolean => precision === "int8" && isTrained !== true;
 
-const originOf = ({ name, identity, weights }: ModelFiles, options: OpenOptions): DeriveOptions["origin"] => ({
-  name,
-  identity,
+const originOf = async (files: ModelFiles, options: OpenOptions): Promise<DeriveOptions["origin"]> => ({
+  name: files.name,
+  identity: files.identity,
   precision: options.precision,
-  madeFrom: resolve(weights.file),
-  variant: variantOf(options),
+  madeFrom: resolve(files.weights.file),
+  variant: await variantOf(files, options),
 });
 
-function variantOf(options: OpenOptions): string {
+async function variantOf(files: ModelFiles, options: OpenOptions): Promise<string> {
   if (options.precision === "int8" && !isSmoothed(options)) return "rows";
   const isUnsigned = isSmoothed(options) && options.signedWeights === false;
-  return [isUnsigned ? "unsigned" : "", options.merged?.identity ?? ""].filter(Boolean).join(" ");
+  const sides = isSmoothed(options) ? await digestOfSides(files) : "";
+  return [isUnsigned ? "unsigned" : "", options.merged?.identity ?? "", sides].filter(Boolean).join(" ");
+}
+
+/** Of the files beside the weights, which smoothing follows from too: what the model makes of text. */
+async function digestOfSides({ config, tokenizer, tokenizerConfig }: ModelFiles): Promise<string> {
+  const files = [config, tokenizer, tokenizerConfig].filter((file) => file !== undefined);
+  if (files.length === 0) return ""; // GGUF: they are in the file of weights
+  const hash = createHash("sha256");
+  for (const file of files) hash.update(await readFile(file)).update("\n");
+  return hash.digest("hex").slice(0, 16);
 }
 
 /** What the files say, before the weights take their form. */
@@ -100,7 +111,18 @@ async function readFolder(files: ModelFiles): Promise<ModelSource> {
   if (!files.config) throw new ModelError("config", `${files.name}: config.json is missing beside ${file}.`);
   const index = await (kind === "safetensors" ? readSafetensors(file) : readSafetensorsIndex(file));
   const entries = renamed(index, (name) => name.replace(/^model\./, ""), file);
-  return { entries, file, config: await readJson(files.config), configSource: files.config, ggufMetadata: null };
+  const config = withoutOwnKeys(await readJson(files.config), files.config);
+  return { entries, file, config, configSource: files.config, ggufMetadata: null };
+}
+
+/** Without keys that only our own reading of GGUF's metadata has. */
+function withoutOwnKeys({ rope_interleaved: _, ...config }: ConfigJson, source: string): ConfigJson {
+  const { rope_type: type } = (config.rope_parameters ?? config.rope_scaling ?? {}) as ConfigJson;
+  if (type !== "factors") return config;
+  throw new ModelError(
+    "config",
+    `${source}: rope scaling "factors" is not supported; supported: default, linear, llama3.`,
+  );
 }
 
 async function readGgufModel({ weights: { file } }: ModelFiles): Promise<ModelSource> {

@@ -1,5 +1,6 @@
+import { isDeepStrictEqual } from "node:util";
 import { ModelError } from "../errors.ts";
-import type { JsonObject } from "../files/json.ts";
+import { isJsonObject, type JsonObject } from "../files/json.ts";
 
 /** Plain JSON of a config.json, keys as in the checkpoint. */
 export type ConfigJson = JsonObject;
@@ -115,7 +116,8 @@ export function rotaryDecoderConfig(json: ConfigJson, source: string): DecoderCo
 
 /** Up to the window's length sliding attention is full attention, so the window only bounds the sequence. */
 function slidingWindow(json: ConfigJson, source: string): number | null {
-  if (json.use_sliding_window === false || (json.sliding_window ?? null) === null) return null;
+  const isOff = json.use_sliding_window === false && /^qwen/.test(String(json.model_type)); // a key of theirs
+  if (isOff || (json.sliding_window ?? null) === null) return null;
   return readSize(json, "sliding_window", source);
 }
 
@@ -126,11 +128,34 @@ function slidingWindow(json: ConfigJson, source: string): number | null {
 function readRotary(json: ConfigJson, headDim: number, source: string): RotaryConfig {
   if (headDim % 2 !== 0) fail(source, `head_dim ${headDim} is odd; rotary positions need pairs.`);
   expectValue(json, "partial_rotary_factor", [1, null], source);
-  const scaling = (json.rope_parameters ?? json.rope_scaling ?? {}) as ConfigJson;
+  const scaling = readScaling(json, source);
   const base = readNumber({ rope_theta: scaling.rope_theta ?? json.rope_theta ?? 10_000 }, "rope_theta", source);
   const plain = Array.from({ length: headDim / 2 }, (_, i) => base ** ((-2 * i) / headDim));
   const inverseFrequencies = scaleFrequencies(plain, scaling, json, source);
   return { base, inverseFrequencies, interleaved: json.rope_interleaved === true };
+}
+
+/** Of two keys that say the same, neither may say something else: versions of transformers choose differently. */
+function readScaling(json: ConfigJson, source: string): ConfigJson {
+  const { rope_parameters: own, rope_scaling: older } = json;
+  for (const [key, value] of Object.entries({ rope_parameters: own, rope_scaling: older })) {
+    if (!isJsonObject(value ?? {})) fail(source, `"${key}" is ${JSON.stringify(value)}, but must be an object.`);
+  }
+  const scaling = (own ?? older ?? {}) as ConfigJson;
+  const pairs = [
+    ["rope_parameters", "rope_scaling", own, older],
+    [
+      "original_max_position_embeddings",
+      "that of the scaling",
+      json.original_max_position_embeddings,
+      scaling.original_max_position_embeddings,
+    ],
+  ] as const;
+  for (const [name, other, one, two] of pairs) {
+    if ((one ?? null) === null || (two ?? null) === null || isDeepStrictEqual(one, two)) continue;
+    fail(source, `"${name}" and ${other} differ. Leave one of them out.`);
+  }
+  return scaling;
 }
 
 function scaleFrequencies(plain: number[], scaling: ConfigJson, json: ConfigJson, source: string): number[] {

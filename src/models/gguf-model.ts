@@ -102,9 +102,10 @@ export async function ggufConfig(metadata: GgufMetadata, tensors: TensorIndex, s
 async function ropeScaling(key: (name: string) => unknown, tensors: TensorIndex, source: string): Promise<ConfigJson> {
   const factors = tensors.get("rope_freqs.weight");
   if (factors) return { rope_type: "factors", factors: Array.from(await readFloats(factors)) };
-  const type = key("rope.scaling.type") ?? "none";
+  const factor = key("rope.scaling.factor") ?? key("rope.scale_linear"); // the older name
+  const type = key("rope.scaling.type") ?? (factor === undefined ? "none" : "linear"); // as llama.cpp takes it
   if (type === "none") return { rope_type: "default" };
-  if (type === "linear") return { rope_type: "linear", factor: key("rope.scaling.factor") };
+  if (type === "linear") return { rope_type: "linear", factor };
   throw new ModelError(
     "config",
     `${source}: rope scaling ${JSON.stringify(type)} is not supported; supported: none, linear.`,

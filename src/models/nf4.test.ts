@@ -83,3 +83,9 @@ test("a last group that is not full takes a whole group of codes", () => {
   expect(nf4Sizes(16384 + 64)).toEqual({ blocks: 257, groups: 2 });
   expect(quantizeNf4(new Float32Array(16384 + 64)).codes.length).toBe(512);
 });
+
+test("a weight that is no number stays one that is none", () => {
+  const weights = fixtureWeights();
+  weights[100] = Number.NaN;
+  expect(nf4Numbers(quantizeNf4(weights))[100]).toBeNaN();
+});

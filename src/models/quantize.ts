@@ -66,12 +66,12 @@ export function quantizeInt4(weights: Float32Array): SplitBlocks {
   return { bits: 4, blockSize: int4Block, quants, scales, zeroPoints };
 }
 
-/** Largest |value| of values[start:end]. */
+/** Largest |value| of values[start:end]; NaN where one is. */
 export function maxAbs(values: Float32Array, start: number, end: number): number {
   let largest = 0;
   for (let i = start; i < end; i++) {
     const size = Math.abs(values[i]!);
-    if (size > largest) largest = size;
+    if (size > largest || Number.isNaN(size)) largest = size;
   }
   return largest;
 }

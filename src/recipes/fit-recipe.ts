@@ -16,7 +16,8 @@ export async function fitRecipe(
 ): Promise<Recipe> {
   const { model: identity, precision, adapter } = model.recipe;
   const layer = setting.layer === model.numLayers ? "last" : setting.layer;
-  const whole = completeRecipe({ ...recipe, layer, adapter }, { model: identity, precision });
+  const { whitening: _, ...prompt } = recipe; // one that comes along was fitted for other states
+  const whole = completeRecipe({ ...prompt, layer, adapter }, { model: identity, precision });
   if (setting.directions === null) return whole;
   await using view = await model.withRecipe(whole);
   const some = spread([...new Set(texts)], maxFittedVectors);

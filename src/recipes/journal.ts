@@ -1,5 +1,6 @@
 import { appendFile, mkdir, readFile, rm } from "node:fs/promises";
 import { dirname } from "node:path";
+import { diskError } from "../files/replace-file.ts";
 
 /** One measurement that a search made. */
 export interface JournalEntry {
@@ -24,6 +25,7 @@ export class Journal {
   /**
    * @param file  null keeps it in memory alone
    * @param anew  forget what is in the file
+   * @throws InputError "bad-option" for a folder of that name
    */
   static async open(file: string | null, { anew = false }: { readonly anew?: boolean } = {}): Promise<Journal> {
     const journal = new Journal(file);
@@ -32,13 +34,13 @@ export class Journal {
     if (anew) await rm(file, { force: true });
     const text = await readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
       if (error.code === "ENOENT") return "";
-      throw error;
+      throw diskError(error, file);
     });
     for (const line of text.split("\n")) {
       const entry = parse(line); // a last line that was cut is measured again
       if (entry) journal.#entries.set(entry.key, entry);
     }
-    if (text !== "" && !text.endsWith("\n")) await appendFile(file, "\n");
+    if (text !== "" && !text.endsWith("\n")) await journal.#append("\n");
     return journal;
   }
 
@@ -46,9 +48,18 @@ export class Journal {
     return this.#entries.get(key);
   }
 
+  /** @throws CapacityError "disk-full" */
   async add(entry: JournalEntry): Promise<void> {
     this.#entries.set(entry.key, entry);
-    if (this.#file !== null) await appendFile(this.#file, `${JSON.stringify(entry)}\n`);
+    await this.#append(`${JSON.stringify(entry)}\n`);
+  }
+
+  async #append(text: string): Promise<void> {
+    const file = this.#file;
+    if (file === null) return;
+    await appendFile(file, text).catch((error: unknown) => {
+      throw diskError(error, file);
+    });
   }
 }
 

@@ -9,6 +9,8 @@ export interface Labelled {
   readonly kind: "pairs" | "triples";
   /** Texts of each item: two sentences, or anchor, positive and hard negative. */
   readonly items: readonly (readonly string[])[];
+  /** What each pair's two sentences were given; none for triples. */
+  readonly labels: readonly number[];
   /** Items so ordered that every beginning is a fair sample. */
   readonly order: readonly number[];
   /**
@@ -29,6 +31,7 @@ export function labelledPairs(pairs: readonly ScoredPair[]): Labelled {
   return {
     kind: "pairs",
     items,
+    labels: pairs.map(({ score }) => score),
     order: spreadOrder(pairs.map(({ score }) => score)),
     score(indexes, vectorOf) {
       const cosines = indexes.map((i) => cosineSimilarity(vectorOf(items[i]![0]!), vectorOf(items[i]![1]!)));
@@ -42,6 +45,7 @@ export function labelledTriples(items: readonly (readonly string[])[]): Labelled
   return {
     kind: "triples",
     items,
+    labels: [],
     order: spreadOrder(items.map((_, i) => i)),
     score(indexes, vectorOf) {
       const right = indexes.filter((i) => {

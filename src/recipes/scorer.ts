@@ -40,9 +40,17 @@ export class Scorer {
     this.#model = model;
     this.#labelled = labelled;
     this.#journal = journal;
-    const { kind, items, order } = labelled;
+    const { kind, items, labels, order } = labelled;
     const { model: weights, precision, adapter } = model.recipe;
-    this.#fingerprint = digest([weights, precision, kind, items, order, ...(adapter === null ? [] : [adapter])]);
+    this.#fingerprint = digest([
+      weights,
+      precision,
+      kind,
+      items,
+      labels,
+      order,
+      ...(adapter === null ? [] : [adapter]),
+    ]);
   }
 
   get items(): number {

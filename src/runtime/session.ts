@@ -169,6 +169,12 @@ function checkListed(device: Device): void {
 function weightFolder(graph: Graph): string | null {
   const folders = new Set<string>();
   for (const { data } of graph.initializers.values()) if ("file" in data) folders.add(dirname(data.file));
-  if (folders.size > 1) throw new InternalError("graph", `weights lie in several folders: ${[...folders].join(", ")}.`);
+  if (folders.size > 1) {
+    const places = [...folders].join(", ");
+    throw new ModelError(
+      "model-not-found",
+      `the weights lie in several folders: ${places}. Put them, or links to them, into one.`,
+    );
+  }
   return folders.values().next().value ?? null;
 }

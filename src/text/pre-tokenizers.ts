@@ -1,4 +1,5 @@
 import type { JsonObject } from "../files/json.ts";
+import { shown } from "./shown.ts";
 
 /** A part of a tokenizer.json. */
 export type TokenizerPart = JsonObject;
@@ -109,6 +110,36 @@ export function checkPatterns(part: unknown): void {
   for (const [key, value] of Object.entries(part)) {
     if (key !== "pattern" || isPattern(value)) checkPatterns(value);
     else throw new Error(`its pattern ${(JSON.stringify(value) ?? "undefined").slice(0, 80)} is of no known kind`);
+  }
+}
+
+/**
+ * Refuses what the JavaScript library does in another way than the Rust original, over texts of all kinds: other ids.
+ * @throws Error with the part
+ */
+export function checkForms({ pre_tokenizer: cuts, normalizer, added_tokens: added }: TokenizerPart): void {
+  const parts = [...flattenParts(cuts), ...flattenParts(normalizer)];
+  const other = parts.find((part) => differsFromRust(part));
+  if (other) throw new Error(`its part ${(JSON.stringify(other) ?? "").slice(0, 120)} would give other tokens here`);
+  const words = (Array.isArray(added) ? (added as TokenizerPart[]) : []).find(
+    ({ single_word: alone }) => alone === true,
+  );
+  if (words)
+    throw new Error(`its token ${shown(words.content)} is one only as a word of its own, which is not supported`);
+}
+
+function differsFromRust({ type, behavior, invert, pattern, content }: TokenizerPart): boolean {
+  const isRegex = typeof (pattern as TokenizerPart | undefined)?.Regex === "string";
+  switch (type) {
+    case "Split":
+      if (behavior === "Removed") return !isRegex;
+      return invert === true || (isRegex && (behavior === "MergedWithNext" || behavior === "Contiguous"));
+    case "Punctuation":
+      return behavior !== "Contiguous";
+    case "Replace":
+      return typeof content === "string" && /\$[$&`'\d<]/.test(content);
+    default:
+      return false;
   }
 }
 

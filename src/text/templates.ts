@@ -22,14 +22,15 @@ export const slot = "{text}";
 /** Where the token goes that Token Prepending overwrites. */
 export const placeholder = "{placeholder}";
 
-/** A template or its name; a list of one is that one. @throws InputError "bad-template" */
+/** A template or its name, or a list of them; a list of one is that one. @throws InputError "bad-template" */
 export function resolveTemplate(template: string | readonly string[], where: string): string | readonly string[] {
-  if (typeof template !== "string") {
-    const list = template.map((one) => checkTemplate(one, where));
-    return list.length === 1 ? list[0]! : list;
-  }
-  return Object.hasOwn(templates, template) ? templates[template]! : checkTemplate(template, where);
+  if (typeof template === "string") return resolveOne(template, where);
+  const list = template.flatMap((one) => resolveOne(one, where)); // a name may stand for several
+  return list.length === 1 ? list[0]! : list;
 }
+
+const resolveOne = (template: string, where: string): string | readonly string[] =>
+  Object.hasOwn(templates, template) ? templates[template]! : checkTemplate(template, where);
 
 function checkTemplate(template: string, where: string): string {
   const count = (part: string): number => template.split(part).length - 1;

@@ -183,6 +183,39 @@ describe("a damaged tokenizer.json is a ModelError with the file and advice", ()
     await expect(loadTokenizer(file())).rejects.toThrow(/its pattern \{"Glob":"\*"\} is of no known kind/);
   });
 
+  test.each([
+    [
+      "a split that keeps what does not match",
+      { type: "Split", pattern: { Regex: "a" }, behavior: "Isolated", invert: true },
+    ],
+    ["a split into runs", { type: "Split", pattern: { Regex: "a" }, behavior: "Contiguous" }],
+    ["text that is taken out", { type: "Split", pattern: { String: "a" }, behavior: "Removed" }],
+    ["punctuation by itself", { type: "Punctuation", behavior: "Isolated" }],
+  ])("a part that the library does in another way than the original is refused: %s", async (_what, part) => {
+    const whole = readFixture("qwen2/tokenizer.json");
+    const pre_tokenizer = { type: "Sequence", pretokenizers: [part, whole.pre_tokenizer.pretokenizers[1]] };
+    await writeFile(file(), JSON.stringify({ ...whole, pre_tokenizer }));
+    await expect(loadTokenizer(file())).rejects.toThrow(/its part \{"type".* would give other tokens here/);
+  });
+
+  test("a space that its config wants in front, but it does not have, is refused", async () => {
+    const config = join(folder, "tokenizer_config.json");
+    await writeFile(config, JSON.stringify({ add_prefix_space: true }));
+    await writeFile(file(), JSON.stringify(readFixture("smollm/tokenizer.json")));
+    await expect(loadTokenizer(file(), config)).rejects.toThrow(/a space in front of every text \(add_prefix_space\)/);
+  });
+
+  test("vocab.json and merges.txt of another tokenizer than GPT-2's are refused", async () => {
+    const config = join(folder, "tokenizer_config.json");
+    const vocab = join(folder, "vocab.json");
+    await writeFile(join(folder, "merges.txt"), "#version: 0.2\n");
+    await writeFile(vocab, JSON.stringify({ a: 0 }));
+    await writeFile(config, JSON.stringify({ tokenizer_class: "Qwen2Tokenizer" }));
+    await expect(loadTokenizer(vocab, config)).rejects.toThrow(
+      /do not say how a Qwen2Tokenizer cuts texts; save it with/,
+    );
+  });
+
   test.each([2 ** 31, -1, 1.5, {}, null])("an id of %j is refused by its token's name", async (id) => {
     for (const name of ["llama", "smollm"]) {
       const whole = readFixture(`${name}/tokenizer.json`);

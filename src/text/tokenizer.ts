@@ -3,7 +3,7 @@ import { ModelError } from "../errors.ts";
 import { isJsonObject, readJsonObject } from "../files/json.ts";
 import { type BpeTables, FastBpe, fillTokens, type Merges, rankTable } from "./fast-bpe.ts";
 import { ggufTokenizer } from "./gguf-tokenizer.ts";
-import { checkPatterns, exactPreTokenizer, flattenParts, type TokenizerPart } from "./pre-tokenizers.ts";
+import { checkForms, checkPatterns, exactPreTokenizer, flattenParts, type TokenizerPart } from "./pre-tokenizers.ts";
 import { shown } from "./shown.ts";
 import { Pipeline } from "./tokenizers-library.ts";
 import { checkTokenId, readVocabularyFiles, tokenContent } from "./vocabulary-files.ts";
@@ -103,6 +103,12 @@ function createTokenizer({ json, config, tables, bosIds }: TokenizerSource): Tok
 /** The library's pipeline with exact cuts and, for BPE, our tables. */
 function createPipeline(json: TokenizerPart, config: TokenizerPart, tables: BpeTables | undefined): Pipeline {
   for (const part of [json.normalizer, json.pre_tokenizer, json.decoder]) checkPatterns(part);
+  checkForms(json);
+  if (config.add_prefix_space === true && flattenParts(json.pre_tokenizer).some(isByteLevelWithoutSpace)) {
+    throw new Error(
+      "its config asks for a space in front of every text (add_prefix_space), its tokenizer.json for none",
+    );
+  }
   const cuts = exactPreTokenizer(json.pre_tokenizer);
   const model = isJsonObject(json.model) ? json.model : {};
   if (model.type !== "BPE") return new Pipeline({ ...json, pre_tokenizer: preTokenizerOf(cuts) }, config);
@@ -116,6 +122,9 @@ function createPipeline(json: TokenizerPart, config: TokenizerPart, tables: BpeT
   pipeline.model = new FastBpe(pipeline.model, ranks, spellsBytes);
   return pipeline;
 }
+
+const isByteLevelWithoutSpace = (part: TokenizerPart): boolean =>
+  part.type === "ByteLevel" && part.add_prefix_space !== true;
 
 const isByteSpelling = (part: TokenizerPart | undefined): boolean =>
   part?.type === "ByteLevel" && part.use_regex === false && part.add_prefix_space !== true;

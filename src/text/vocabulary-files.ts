@@ -9,12 +9,17 @@ const specialKeys = ["bos_token", "eos_token", "unk_token", "pad_token", "additi
 /**
  * GPT-2's two files, vocab.json and merges.txt beside it, which is all that the OPT checkpoints have.
  * @returns a tokenizer.json whose BPE model is empty, and the tables to fill it with
+ * @throws Error for the files of another tokenizer, which cuts texts in another way that they do not say
  */
 export async function readVocabularyFiles(
   vocabFile: string,
   vocab: TokenizerPart,
   config: TokenizerPart,
 ): Promise<{ readonly json: TokenizerPart; readonly tables: BpeTables }> {
+  const { tokenizer_class: kind } = config;
+  if (typeof kind === "string" && !/^GPT2Tokenizer(Fast)?$/.test(kind)) {
+    throw new Error(`vocab.json and merges.txt do not say how a ${kind} cuts texts; save it with a tokenizer.json`);
+  }
   const mergesText = await readFile(join(dirname(vocabFile), "merges.txt"), "utf8");
   const merges = mergesText.split("\n").filter((line) => line !== "" && !line.startsWith("#version"));
   const tokens: string[] = [];

@@ -1,3 +1,4 @@
+import { fieldsBeyondPrompt } from "../../text/prompt-parts.ts";
 import { compareRuns, type Difference } from "../bootstrap.ts";
 import { signed, stsColumns, transferColumns } from "../result-table.ts";
 import type { SavedRun, SavedSts } from "../saved-run.ts";
@@ -46,11 +47,12 @@ function recipeSection(runs: readonly SavedRun[]): string {
           recipe.precision,
           String(recipe.layer),
           recipe.adapter ?? "none",
+          [...fieldsBeyondPrompt(recipe), ...(recipe.normalize ? ["normalize"] : [])].join(", ") || "none",
         ]
-      : ["not a model here", "", "", "", "", ""];
+      : ["not a model here", "", "", "", "", "", ""];
     return [named(runs, i), ...cells.map((cell) => `<code>${escapeHtml(cell)}</code>`)];
   });
-  const header = ["run", "model", "template", "demonstrations", "precision", "layer", "adapter"];
+  const header = ["run", "model", "template", "demonstrations", "precision", "layer", "adapter", "on top"];
   return `<details><summary>Recipes</summary>${htmlTable([header, ...rows], "pairs")}</details>`;
 }
 
