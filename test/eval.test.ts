@@ -176,6 +176,9 @@ describe("vectors of others", () => {
       const { exitCode, out, asked } = await oneword(...dev, "--vectors", file);
       expect([exitCode, out.match(/\d\d\.\d\d/)![0], asked]).toEqual([0, score, []]);
     }
+    const numbered = vectors.map((vector, index) => JSON.stringify({ index, embedding: Array.from(vector) }));
+    await writeFile(jsonl, numbered.toReversed().join("\n")); // as embed writes them, in any order
+    expect((await oneword(...dev, "--vectors", jsonl)).out.match(/\d\d\.\d\d/)![0]).toBe(score);
     await writeFile(jsonl, lines.slice(1).join("\n"));
     expect((await oneword(...dev, "--vectors", jsonl)).err).toMatch(/vectors\.jsonl: no vector for the text "/);
     await writeFile(npy, Buffer.concat([npyHeader(1, 64), rows[0]!]));
@@ -204,6 +207,25 @@ describe("vectors of others", () => {
     server.closeAllConnections();
     await new Promise((done) => server.close(done));
     expect((await oneword(...flags, "--no-cache")).err).toMatch(/cannot be reached .*Is the server running\?/);
+  });
+
+  test.each([
+    ["a null for a vector", JSON.stringify({ data: [null] }), /no vector came back for number 0/],
+    ["vectors of no numbers", JSON.stringify({ data: [{ embedding: [] }] }), /no vector came back for number 0/],
+    ["what is no JSON", "hello", /answers, but not with JSON/],
+  ])("--endpoint that answers with %s is told as such", async (_what, answer, message) => {
+    const server = createServer((_, response) => response.end(answer)).listen(0, "127.0.0.1");
+    await new Promise((done) => server.once("listening", done));
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const { exitCode, err } = await oneword(...dev, "--endpoint", url);
+    server.closeAllConnections();
+    await new Promise((done) => server.close(done));
+    expect([exitCode, err]).toEqual([1, expect.stringMatching(message)]);
+  });
+
+  test("--data that is no folder is told, also where the set comes with the package", async () => {
+    const { exitCode, err } = await oneword(...dev, "--data", join(folder, "nowhere"));
+    expect([exitCode, err]).toEqual([1, expect.stringMatching(/--data .*nowhere: there is no such folder/)]);
   });
 
   test.each([

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { compareRuns } from "./bootstrap.ts";
+import { checkComparable, compareRuns } from "./bootstrap.ts";
 import type { EvaluationRun } from "./evaluate.ts";
 import { RandomState } from "./random-state.ts";
 import { type SavedRun, savedRun } from "./saved-run.ts";
@@ -68,4 +68,25 @@ test("the interval of an accuracy is that of the binomial", () => {
 test("runs over other pairs, or of other tasks, are refused", () => {
   expect(() => compareRuns(noisyRun(1, 1), noisyRun(1, 1, 399))).toThrow(/STS-B: the runs were measured on different/);
   expect(() => compareRuns(noisyRun(1, 1), transferRun([true]))).toThrow(/no task in common/);
+});
+
+test("before a run is made, sets that an earlier one was not measured on are refused", () => {
+  const earlier = noisyRun(1, 1, 3);
+  const set = (scores: readonly number[]) => ({
+    task: "stsb" as const,
+    subsets: [{ name: "test", pairs: scores.map((score) => ({ sentence1: "a", sentence2: "b", score })) }],
+  });
+  const own = earlier.sts[0]!.subsets[0]!.scores;
+  checkComparable(earlier, { sts: [set(own)], transfer: [] });
+  expect(() => checkComparable(earlier, { sts: [set([...own].reverse())], transfer: [] })).toThrow(/different pairs/);
+  expect(() => checkComparable(earlier, { sts: [], transfer: [] })).toThrow(/has none of the tasks/);
+});
+
+test("a set without a correlation, since all vectors are alike, is not compared", () => {
+  const set = {
+    task: "stsb" as const,
+    subsets: [{ name: "test", pairs: [1, 2, 3].map((score) => ({ sentence1: "0", sentence2: "0", score })) }],
+  };
+  const alike = savedRun(emptyRun({ sts: [scoreSts(set, () => Float32Array.of(1, 1))] }), "0", new Date(0));
+  expect(() => compareRuns(alike, JSON.parse(JSON.stringify(alike)))).toThrow(/no task in common/);
 });

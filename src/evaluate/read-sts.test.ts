@@ -50,6 +50,14 @@ describe("SentEval's layout", () => {
     ]);
   });
 
+  test("whose sentences are fewer than the scores is refused", async () => {
+    for (const name of sts13) {
+      await put(`downstream/STS/STS13-en-test/STS.input.${name}.txt`, "a\tb\n");
+      await put(`downstream/STS/STS13-en-test/STS.gs.${name}.txt`, "1.0\n2.0\n");
+    }
+    await expect(readStsSet("sts13", folder)).rejects.toThrow(/STS\.input\.\w+\.txt: 1 lines, but .* has 2\. Get both/);
+  });
+
   test("reads STS-B and SICK-R", async () => {
     await put("STS/STSBenchmark/sts-test.csv", "main-captions\tMSRvid\t2012test\t0024\t2.500\tA girl.\tA boy.\n");
     const sick = "pair_ID\tsentence_A\tsentence_B\trelatedness_score\tentailment_judgment\n6\tA\tB\t3.3\tNEUTRAL\n";

@@ -32,3 +32,9 @@ test("a recipe is fitted on distinct texts, however often each is there", async 
 test("one text over and over has a mean and no direction", async () => {
   expect((await fitted(new Array<string>(100).fill("3 4"))).whitening).toMatchObject({ directions: "", scales: [] });
 });
+
+test("a whitening that the prompt's recipe has, fitted for other states, does not come along", async () => {
+  const own = (await fitted(texts)).whitening!;
+  const setting = { layer: 3, directions: null };
+  expect((await fitRecipe(fakeModel([]), { recipe: { whitening: own }, setting }, texts)).whitening).toBeUndefined();
+});

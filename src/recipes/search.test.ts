@@ -109,6 +109,19 @@ describe("a search", () => {
     expect(resumed.count.texts).toBeLessThan(first.count.texts);
   });
 
+  test("over other labels measures anew", async () => {
+    const file = join(folder, "labels.jsonl");
+    const first = fakeModel();
+    await searchRecipe(first.model, halves, await Journal.open(file), options);
+    const again = fakeModel();
+    const relabelled = {
+      ...halves,
+      search: { ...halves.search, labels: halves.search.labels.map((label) => 5 - label) },
+    };
+    await searchRecipe(again.model, relabelled, await Journal.open(file), options);
+    expect(again.count.texts).toBeGreaterThan(0);
+  });
+
   test("whose time is up gives the best so far", async () => {
     const { model, count } = fakeModel();
     const over = { ...options, deadline: performance.now() - 1 };

@@ -5,7 +5,7 @@ import { completeRecipe, differingModel } from "./complete-recipe.ts";
 import { fillParts, promptParts } from "./prompt-parts.ts";
 import { type Recipe, type RecipeOptions, recipeId } from "./recipe.ts";
 import { readRecipe } from "./recipe-fields.ts";
-import { defaultTemplate, templates } from "./templates.ts";
+import { defaultTemplate, resolveTemplate, templates } from "./templates.ts";
 
 const known = { model: "sha256:abc", precision: "stored" } as const;
 const jockey = { sentence: "A jockey riding a horse", word: "Equestrian" };
@@ -106,6 +106,11 @@ describe("a recipe from outside", () => {
     const error = refusal(() => readRecipe({ template }, "--recipe"));
     expect(error.code).toBe("bad-template");
     expect(error.message).toContain("eol");
+  });
+
+  test("has names in a list of templates, too", () => {
+    const { template } = readRecipe({ template: ["eol", "{text} is"] }, "r.json");
+    expect(resolveTemplate(template!, "r.json")).toEqual([defaultTemplate, "{text} is"]);
   });
 
   test.each([
