@@ -242,7 +242,7 @@ test("--mteb writes the result form of the leaderboard", async () => {
   await writeFile(join(sickr, "test.tsv"), "score\tsentence1\tsentence2\n1\ta b\tc d\n3\ta b\ta c\n5\ta b\tb a\n");
   const { exitCode } = await oneword("eval", "--tasks", "sickr", "--data", folder, "--mteb", join(folder, "results"));
   expect(exitCode).toBe(0);
-  const place = join(folder, "results", "words", "1");
+  const place = join(folder, "results", "words", "1_words-1");
   const result = JSON.parse(await readFile(join(place, "SICK-R.json"), "utf8"));
   expect(result.scores.test[0]).toMatchObject({
     main_score: expect.closeTo(1, 12),
@@ -253,7 +253,7 @@ test("--mteb writes the result form of the leaderboard", async () => {
   expect(result.scores.test[0].euclidean_spearman).toBeCloseTo(1, 12);
   expect(JSON.parse(await readFile(join(place, "model_meta.json"), "utf8"))).toMatchObject({
     name: "words",
-    revision: "1",
+    revision: "1_words-1",
   });
   const settings = await readFile(join(place, "run_settings.jsonl"), "utf8");
   expect(settings.trimEnd().split("\n")).toHaveLength(1);
@@ -272,7 +272,7 @@ test("--mteb keeps the settings of other tasks, and has one line for each task",
     { task: "SICK-R", splits: ["test"] },
     { task: "STS12", splits: ["test"] },
   ];
-  const place = join(folder, "results", "words", "1");
+  const place = join(folder, "results", "words", "1_words-1");
   await mkdir(place, { recursive: true });
   await writeFile(join(place, "run_settings.jsonl"), `${JSON.stringify(once)}\n${JSON.stringify(other)}\nnull\n{`);
   await mkdir(join(folder, "SICKR"));

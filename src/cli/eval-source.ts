@@ -36,7 +36,8 @@ export async function openSource(flags: EvalFlags, sets: EvaluationSets, context
   });
   const { signal: _, ...options } = embedOptions(flags, context.signal);
   const source = { ...modelSource(model, options), name: flags.name ?? runName(model.name, model.recipe) };
-  const revision = model.recipe.model.split("@")[1] ?? model.recipe.model;
+  const weights = model.recipe.model.split("@")[1] ?? model.recipe.model;
+  const revision = `${weights}_${model.recipeId}`; // results of other recipes have a place of their own
   return {
     source,
     mtebModel: { name: model.name, revision, hiddenSize: model.hiddenSize, maxTokens: model.maxTokens },

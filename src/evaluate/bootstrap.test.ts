@@ -23,7 +23,8 @@ function noisyRun(noise: number, seed: number, count = pairs): SavedRun {
     ],
   };
   const vectorOf = (text: string) => Float32Array.of(Math.cos(Number(text)), Math.sin(Number(text)));
-  return savedRun(emptyRun({ sts: [scoreSts(set, vectorOf)] }), "0", new Date(0));
+  const run = savedRun(emptyRun({ sts: [scoreSts(set, vectorOf)] }), "0", new Date(0));
+  return { ...run, sts: run.sts.map((one) => ({ ...one, texts: "the same" })) }; // but that they hold their angles
 }
 
 function emptyRun(part: Partial<EvaluationRun>): EvaluationRun {
@@ -89,4 +90,14 @@ test("a set without a correlation, since all vectors are alike, is not compared"
   };
   const alike = savedRun(emptyRun({ sts: [scoreSts(set, () => Float32Array.of(1, 1))] }), "0", new Date(0));
   expect(() => compareRuns(alike, JSON.parse(JSON.stringify(alike)))).toThrow(/no task in common/);
+});
+
+test("runs over other sentences, or of other modes, are refused", () => {
+  const run = noisyRun(1, 1);
+  const { sts } = run;
+  expect(() => compareRuns(run, { ...run, sts: [{ ...sts[0]!, texts: "others" }] })).toThrow(/different pairs/);
+  const { texts: _, ...older } = sts[0]!;
+  expect(compareRuns(run, { ...run, sts: [older] })).toHaveLength(1); // saved before there was a hash
+  const full = transferRun([true, false]);
+  expect(() => compareRuns(full, { ...full, transferMode: "fast" })).toThrow(/in the modes full and fast/);
 });

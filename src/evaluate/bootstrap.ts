@@ -88,8 +88,8 @@ function stsStatistic(a: SavedSts, b: SavedSts): Statistic {
     number[],
     number[],
   ];
-  if (scores.length !== otherScores.length || scores.some((score, i) => score !== otherScores[i]))
-    throw differentPairs(a.task);
+  const isOther = a.texts !== undefined && b.texts !== undefined && a.texts !== b.texts;
+  if (isOther || !isDeepStrictEqual(scores, otherScores)) throw differentPairs(a.task);
   const ranked = [scores, ...[a, b].map(({ subsets }) => subsets.flatMap(({ cosines }) => cosines))].map((values) => {
     const order = ascending(values);
     return (counts: Uint16Array) => weightedRanks(values, order, counts);
@@ -110,6 +110,14 @@ function stsStatistic(a: SavedSts, b: SavedSts): Statistic {
 }
 
 function commonTransfer(first: SavedRun, second: SavedRun): Statistic[] {
+  const isShared = first.transfer.some(({ task }) => second.transfer.some((other) => other.task === task));
+  if (isShared && first.transferMode !== second.transferMode) {
+    const modes = `${first.transferMode} and ${second.transferMode}`;
+    throw new InputError(
+      "bad-option",
+      `the transfer tasks were measured in the modes ${modes}. Run both with the same --mode.`,
+    );
+  }
   return first.transfer.flatMap((a) => {
     const b = second.transfer.find(({ task }) => task === a.task);
     return b ? [transferStatistic(a, b)] : [];

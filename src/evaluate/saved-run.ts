@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { InputError } from "../errors.ts";
 import { isJsonObject, type JsonProblem, readJsonObject } from "../files/json.ts";
 import { checkTextFile } from "../files/text-lines.ts";
@@ -35,6 +36,8 @@ export interface SavedSts {
   readonly mean: Correlation;
   readonly wmean: Correlation;
   readonly subsets: readonly SavedSubset[];
+  /** Hash of all sentences in order; absent in runs that were saved before there was one. */
+  readonly texts?: string;
   /** The pairs whose rank by cosine is farthest from that by score. */
   readonly worst: readonly WorstPair[];
 }
@@ -66,6 +69,7 @@ export function savedRun(run: EvaluationRun, version: string, at: Date): SavedRu
     mean,
     wmean,
     subsets: subsets.map(savedSubset),
+    texts: digestOf(subsets.flatMap(({ pairs }) => pairs)),
     worst: worstPairs(subsets),
   }));
   const transfer = run.transfer.map(({ isCorrect, seconds, ...result }) => ({
@@ -89,6 +93,12 @@ export function savedRun(run: EvaluationRun, version: string, at: Date): SavedRu
     truncatedTexts,
     embedSeconds: rounded(run.embedSeconds, 2),
   };
+}
+
+function digestOf(pairs: readonly SentencePair[]): string {
+  const hash = createHash("sha256");
+  for (const { sentence1, sentence2 } of pairs) hash.update(`${sentence1}\t${sentence2}\n`);
+  return hash.digest("hex").slice(0, 16);
 }
 
 const savedSubset = ({ name, pairs, cosines, spearman, pearson }: ScoredSubset): SavedSubset => ({
