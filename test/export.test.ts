@@ -165,7 +165,7 @@ test("a sentence-transformers folder has last-token pooling and a tokenizer with
   expect(contents).toContain('"'); // closes the quotation, and grows together with the text
   expect((await json("tokenizer_config.json")).pad_token).toBeTruthy();
   const read = load(output, { cacheDir: folder }); // would put a template around the one that is in it
-  await expect(read).rejects.toThrow(/puts "This sentence : \\"" in front of every text: .* Export it as safetensors/);
+  await expect(read).rejects.toThrow(/puts "This sentence : \\"" around every text: .* Export it as safetensors/);
 });
 
 describe.each(["llama", "smollm", "qwen2", "llama-bpe"])("the tokenizer of a template, %s", (name) => {

@@ -24,7 +24,8 @@ export async function runEval(flags: EvalFlags, context: CliContext): Promise<vo
   const earlier = await Promise.all((flags.compare ?? []).map(readRun));
   if (flags.data !== undefined) await checkFolder(flags.data);
   const sets = await readSets(parseTasks(flags.tasks), flags.data ?? pulledFolder());
-  if (earlier[0]) checkComparable(earlier[0], sets);
+  if (earlier[0]) checkComparable(earlier[0], sets, flags.mode ?? "full");
+  for (const other of earlier.slice(1)) compareRuns(earlier[0]!, other); // before anything is made
   await using save = await reserve(flags.save, "--save");
   await using report = await reserve(flags.report, "--report");
   if (flags.mteb !== undefined) await makeOutputFolder(flags.mteb, "--mteb");

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { checkComparable, compareRuns } from "./bootstrap.ts";
-import type { EvaluationRun } from "./evaluate.ts";
+import type { EvaluationRun, EvaluationSets } from "./evaluate.ts";
 import { RandomState } from "./random-state.ts";
 import { type SavedRun, savedRun } from "./saved-run.ts";
 import { scoreSts } from "./sts.ts";
@@ -77,10 +77,18 @@ test("before a run is made, sets that an earlier one was not measured on are ref
     task: "stsb" as const,
     subsets: [{ name: "test", pairs: scores.map((score) => ({ sentence1: "a", sentence2: "b", score })) }],
   });
+  const older = { ...earlier, sts: earlier.sts.map(({ texts: _, ...one }) => one) }; // saved before there was a hash
   const own = earlier.sts[0]!.subsets[0]!.scores;
-  checkComparable(earlier, { sts: [set(own)], transfer: [] });
-  expect(() => checkComparable(earlier, { sts: [set([...own].reverse())], transfer: [] })).toThrow(/different pairs/);
-  expect(() => checkComparable(earlier, { sts: [], transfer: [] })).toThrow(/has none of the tasks/);
+  checkComparable(older, { sts: [set(own)], transfer: [] }, "full");
+  const check =
+    (run: SavedRun, sets: EvaluationSets, mode: "full" | "fast" = "full") =>
+    () =>
+      checkComparable(run, sets, mode);
+  expect(check(older, { sts: [set([...own].reverse())], transfer: [] })).toThrow(/different pairs/);
+  expect(check(earlier, { sts: [set(own)], transfer: [] })).toThrow(/different pairs/); // other sentences
+  expect(check(earlier, { sts: [], transfer: [] })).toThrow(/has none of the tasks/);
+  const trec = { task: "trec" as const, train: [], test: [] } as unknown as EvaluationSets["transfer"][number];
+  expect(check(transferRun([true]), { sts: [], transfer: [trec] }, "fast")).toThrow(/in the modes full and fast/);
 });
 
 test("a set without a correlation, since all vectors are alike, is not compared", () => {
@@ -89,7 +97,9 @@ test("a set without a correlation, since all vectors are alike, is not compared"
     subsets: [{ name: "test", pairs: [1, 2, 3].map((score) => ({ sentence1: "0", sentence2: "0", score })) }],
   };
   const alike = savedRun(emptyRun({ sts: [scoreSts(set, () => Float32Array.of(1, 1))] }), "0", new Date(0));
-  expect(() => compareRuns(alike, JSON.parse(JSON.stringify(alike)))).toThrow(/no task in common/);
+  expect(() => compareRuns(alike, JSON.parse(JSON.stringify(alike)))).toThrow(
+    /no task in common that both have a number for/,
+  );
 });
 
 test("runs over other sentences, or of other modes, are refused", () => {

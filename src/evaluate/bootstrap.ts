@@ -1,15 +1,15 @@
 import { isDeepStrictEqual } from "node:util";
 import { InputError } from "../errors.ts";
 import { ascending, pearson, weightedRanks } from "./correlation.ts";
-import type { EvaluationSets } from "./evaluate.ts";
+import type { EvaluationSets, ModeName } from "./evaluate.ts";
 import { RandomState } from "./random-state.ts";
-import type { SavedRun, SavedSts, SavedTransfer } from "./saved-run.ts";
+import { digestOf, type SavedRun, type SavedSts, type SavedTransfer } from "./saved-run.ts";
 import { percent } from "./sts.ts";
 import { type Task, taskTitles } from "./tasks.ts";
 
 /** How much better the second run is than the first, in points (per cent). */
 export interface Difference {
-  /** A task, or the average over all tasks that both runs have. */
+  /** A task, or the average over all tasks that both runs have a number for. */
   readonly task: Task | "average";
   readonly difference: number;
   /** 95 % of the resamples lie between. */
@@ -32,7 +32,7 @@ export function compareRuns(first: SavedRun, second: SavedRun): Difference[] {
   if (statistics.length === 0) {
     throw new InputError(
       "bad-option",
-      `${first.name} and ${second.name} have no task in common. Run both on the same.`,
+      `${first.name} and ${second.name} have no task in common that both have a number for. Run both on the same.`,
     );
   }
   const samples = statistics.map(() => new Float64Array(resamples));
@@ -51,18 +51,45 @@ export function compareRuns(first: SavedRun, second: SavedRun): Difference[] {
 
 /**
  * Whether a run over these sets can be compared with one there is, before it is made.
- * @throws InputError "bad-option" as compareRuns, for what the sets alone tell
+ * @throws InputError "bad-option" as compareRuns, for what the sets and the mode alone tell
  */
-export function checkComparable(first: SavedRun, { sts, transfer }: EvaluationSets): void {
-  const tasks = new Set<Task>([...first.sts, ...first.transfer].map(({ task }) => task));
-  if (![...sts, ...transfer].some(({ task }) => tasks.has(task))) {
+export function checkComparable(first: SavedRun, { sts, transfer }: EvaluationSets, mode: ModeName): void {
+  const shares = (saved: readonly { readonly task: Task }[], sets: readonly { readonly task: Task }[]): boolean =>
+    sets.some(({ task }) => saved.some((result) => result.task === task));
+  if (!shares(first.sts, sts) && !shares(first.transfer, transfer)) {
     throw new InputError("bad-option", `${first.name} has none of the tasks that are to be run. Run both on the same.`);
   }
+  if (shares(first.transfer, transfer)) checkModes(first.transferMode, mode);
   for (const { task, subsets } of sts) {
-    const saved = first.sts.find((set) => set.task === task)?.subsets.flatMap((subset) => subset.scores);
-    const scores = subsets.flatMap(({ pairs }) => pairs.map(({ score }) => score));
-    if (saved && !isDeepStrictEqual(saved, scores)) throw differentPairs(task);
+    const saved = first.sts.find((set) => set.task === task);
+    const pairs = subsets.flatMap((subset) => subset.pairs);
+    if (saved)
+      checkSamePairs(saved, { task, texts: digestOf(pairs), subsets: [{ scores: pairs.map(({ score }) => score) }] });
   }
+}
+
+/** What says which pairs a set has. */
+interface PairSet {
+  readonly task: Task;
+  readonly texts?: string;
+  readonly subsets: readonly { readonly scores: readonly number[] }[];
+}
+
+function checkSamePairs(a: PairSet, b: PairSet): void {
+  const isOther = a.texts !== undefined && b.texts !== undefined && a.texts !== b.texts;
+  const [scores, others] = [a, b].map(({ subsets }) => subsets.flatMap((subset) => subset.scores));
+  if (!isOther && isDeepStrictEqual(scores, others)) return;
+  const advice = "Run both with the same --data.";
+  throw new InputError("bad-option", `${taskTitles[a.task]}: the runs were measured on different pairs. ${advice}`);
+}
+
+function checkModes(one: ModeName, other: ModeName): void {
+  if (one === other) return;
+  const modes = `${one} and ${other}`;
+  throw new InputError(
+    "bad-option",
+    `the transfer tasks were measured in the modes ${modes}. Run both with the same --mode.`,
+  );
 }
 
 interface Statistic {
@@ -84,12 +111,8 @@ function commonSts(first: SavedRun, second: SavedRun): Statistic[] {
 }
 
 function stsStatistic(a: SavedSts, b: SavedSts): Statistic {
-  const [scores, otherScores] = [a, b].map(({ subsets }) => subsets.flatMap((subset) => subset.scores)) as [
-    number[],
-    number[],
-  ];
-  const isOther = a.texts !== undefined && b.texts !== undefined && a.texts !== b.texts;
-  if (isOther || !isDeepStrictEqual(scores, otherScores)) throw differentPairs(a.task);
+  checkSamePairs(a, b);
+  const scores = a.subsets.flatMap((subset) => subset.scores);
   const ranked = [scores, ...[a, b].map(({ subsets }) => subsets.flatMap(({ cosines }) => cosines))].map((values) => {
     const order = ascending(values);
     return (counts: Uint16Array) => weightedRanks(values, order, counts);
@@ -111,13 +134,7 @@ function stsStatistic(a: SavedSts, b: SavedSts): Statistic {
 
 function commonTransfer(first: SavedRun, second: SavedRun): Statistic[] {
   const isShared = first.transfer.some(({ task }) => second.transfer.some((other) => other.task === task));
-  if (isShared && first.transferMode !== second.transferMode) {
-    const modes = `${first.transferMode} and ${second.transferMode}`;
-    throw new InputError(
-      "bad-option",
-      `the transfer tasks were measured in the modes ${modes}. Run both with the same --mode.`,
-    );
-  }
+  if (isShared) checkModes(first.transferMode, second.transferMode);
   return first.transfer.flatMap((a) => {
     const b = second.transfer.find(({ task }) => task === a.task);
     return b ? [transferStatistic(a, b)] : [];
@@ -125,7 +142,13 @@ function commonTransfer(first: SavedRun, second: SavedRun): Statistic[] {
 }
 
 function transferStatistic(a: SavedTransfer, b: SavedTransfer): Statistic {
-  if (a.correct.length !== b.correct.length) throw differentPairs(a.task);
+  if (a.correct.length !== b.correct.length) {
+    const counts = `${a.correct.length} and ${b.correct.length} examples`;
+    throw new InputError(
+      "bad-option",
+      `${taskTitles[a.task]}: the runs were measured on ${counts}. Run both with the same --data.`,
+    );
+  }
   const gains = Int8Array.from(a.correct, (digit, i) => Number(b.correct[i]) - Number(digit));
   return {
     task: a.task,
@@ -133,11 +156,6 @@ function transferStatistic(a: SavedTransfer, b: SavedTransfer): Statistic {
     measured: b.accuracy - a.accuracy,
     difference: (counts) => (100 * gains.reduce((sum, gain, i) => sum + gain * counts[i]!, 0)) / gains.length,
   };
-}
-
-function differentPairs(task: Task): InputError {
-  const advice = "Run both with the same --data.";
-  return new InputError("bad-option", `${taskTitles[task]}: the runs were measured on different pairs. ${advice}`);
 }
 
 /** How often each of `count` things is drawn in `count` draws. */

@@ -50,7 +50,7 @@ async function staged(
   work: (staging: string, options: ResolveOptions) => Promise<void>,
 ): Promise<void> {
   const root = cacheFolder(options.cacheDir);
-  const folder = `data--${name.replace("/", "--")}`;
+  const folder = `data+${name.replace("/", "--")}`; // a name that no model's folder has
   const staging = join(root, "partial", folder);
   const lock = { file: modelLock(root, folder), purpose: "fetches the same data", signal: options.signal };
   await withLock(lock, async (signal) => {

@@ -95,7 +95,8 @@ export function savedRun(run: EvaluationRun, version: string, at: Date): SavedRu
   };
 }
 
-function digestOf(pairs: readonly SentencePair[]): string {
+/** Of all sentences in order. */
+export function digestOf(pairs: readonly SentencePair[]): string {
   const hash = createHash("sha256");
   for (const { sentence1, sentence2 } of pairs) hash.update(`${sentence1}\t${sentence2}\n`);
   return hash.digest("hex").slice(0, 16);

@@ -66,7 +66,8 @@ export function parseModelId(name: string): ModelId | null {
   const match = /^([^/@]+\/[^/@]+)(?:@(.+))?$/.exec(key);
   const [, repo = "", revision = "main"] = match ?? [];
   const parts = [...repo.split("/"), ...revision.split("/")];
-  if (!match || !parts.every((part) => /^\w[\w.-]*$/.test(part) && !/\.\.|--/.test(part))) return null; // the hub allows neither
+  if (!match || !parts.every((part) => /^\w[\w.-]*$/.test(part) && !part.includes("..")) || repo.includes("--"))
+    return null;
   return { key, repo, revision };
 }
 

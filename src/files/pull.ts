@@ -52,7 +52,7 @@ async function readCached(path: string): Promise<CachedModel | null> {
 
 async function readPartial(path: string, folderName: string): Promise<CachedModel | null> {
   const state = await readStagingState(path);
-  if (!state || folderName.startsWith("data--")) return null; // evaluation sets are no model
+  if (!state || folderName.startsWith("data+")) return null; // evaluation sets are no model
   const source = state.name.includes("/") ? "hub" : "package-index";
   return { name: state.name, identity: null, source, path, bytes: await folderBytes(path), complete: false };
 }

@@ -38,7 +38,7 @@ export async function removeUnfinished(folder: string, names: readonly string[])
  */
 export function diskError(cause: unknown, file: string): unknown {
   const code = String((cause as NodeJS.ErrnoException).code);
-  if (code === "EISDIR") {
+  if (code === "EISDIR" || code === "ERR_FS_EISDIR") {
     return new InputError("bad-option", `${file}: is a folder, where a file is to be written. Move it away.`, {
       cause,
     });

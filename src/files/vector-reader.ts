@@ -4,7 +4,7 @@ import { parseJsonObject } from "./json.ts";
 import { readAt, withFile } from "./read-at.ts";
 import { checkTextFile, openTextFile, readTextLines } from "./text-lines.ts";
 
-/** Vectors of a file in order, with their texts where the file names them. */
+/** Vectors of a file in order, or in that of their `index` where every line has one, with their texts where the file names them. */
 export interface ReadVectors {
   readonly vectors: readonly Float32Array[];
   /** As many as vectors, or null. */
@@ -60,9 +60,8 @@ async function readNpy(file: string): Promise<Float32Array[]> {
 }
 
 function toFloats(data: Buffer, itemBytes: number): Float32Array {
-  const own = Buffer.from(data);
-  if (endianness() === "BE") itemBytes === 4 ? own.swap32() : own.swap64();
-  const buffer = own.buffer.slice(own.byteOffset, own.byteOffset + own.length); // aligned
+  if (endianness() === "BE") itemBytes === 4 ? data.swap32() : data.swap64();
+  const buffer = data.buffer.slice(data.byteOffset, data.byteOffset + data.length); // aligned
   return itemBytes === 4 ? new Float32Array(buffer) : Float32Array.from(new Float64Array(buffer));
 }
 

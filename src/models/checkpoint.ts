@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { readFile, realpath } from "node:fs/promises";
-import { resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { InternalError, ModelError } from "../errors.ts";
 import { readGguf } from "../files/gguf.ts";
 import { type JsonProblem, readJsonObject } from "../files/json.ts";
@@ -90,7 +90,8 @@ async function variantOf(files: ModelFiles, options: OpenOptions): Promise<strin
 
 /** Of the files beside the weights, which smoothing follows from too: what the model makes of text. */
 async function digestOfSides({ config, tokenizer, tokenizerConfig }: ModelFiles): Promise<string> {
-  const files = [config, tokenizer, tokenizerConfig].filter((file) => file !== undefined);
+  const merges = tokenizer && basename(tokenizer) === "vocab.json" ? join(dirname(tokenizer), "merges.txt") : undefined;
+  const files = [config, tokenizer, merges, tokenizerConfig].filter((file) => file !== undefined);
   if (files.length === 0) return ""; // GGUF: they are in the file of weights
   const hash = createHash("sha256");
   for (const file of files) hash.update(await readFile(file)).update("\n");

@@ -31,7 +31,11 @@ export class Journal {
     const journal = new Journal(file);
     if (file === null) return journal;
     await mkdir(dirname(file), { recursive: true });
-    if (anew) await rm(file, { force: true });
+    if (anew) {
+      await rm(file, { force: true }).catch((error: unknown) => {
+        throw diskError(error, file);
+      });
+    }
     const text = await readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
       if (error.code === "ENOENT") return "";
       throw diskError(error, file);

@@ -133,7 +133,7 @@ function differsFromRust({ type, behavior, invert, pattern, content }: Tokenizer
   switch (type) {
     case "Split":
       if (behavior === "Removed") return !isRegex;
-      return invert === true || (isRegex && (behavior === "MergedWithNext" || behavior === "Contiguous"));
+      return invert === true || behavior !== "Isolated";
     case "Punctuation":
       return behavior !== "Contiguous";
     case "Replace":

@@ -189,6 +189,7 @@ describe("a damaged tokenizer.json is a ModelError with the file and advice", ()
       { type: "Split", pattern: { Regex: "a" }, behavior: "Isolated", invert: true },
     ],
     ["a split into runs", { type: "Split", pattern: { Regex: "a" }, behavior: "Contiguous" }],
+    ["a split with what is before", { type: "Split", pattern: { String: "a" }, behavior: "MergedWithPrevious" }],
     ["text that is taken out", { type: "Split", pattern: { String: "a" }, behavior: "Removed" }],
     ["punctuation by itself", { type: "Punctuation", behavior: "Isolated" }],
   ])("a part that the library does in another way than the original is refused: %s", async (_what, part) => {
@@ -198,11 +199,20 @@ describe("a damaged tokenizer.json is a ModelError with the file and advice", ()
     await expect(loadTokenizer(file())).rejects.toThrow(/its part \{"type".* would give other tokens here/);
   });
 
-  test("a space that its config wants in front, but it does not have, is refused", async () => {
+  test("a space in front of every text of which tokenizer.json and config say different things is refused", async () => {
     const config = join(folder, "tokenizer_config.json");
-    await writeFile(config, JSON.stringify({ add_prefix_space: true }));
-    await writeFile(file(), JSON.stringify(readFixture("smollm/tokenizer.json")));
-    await expect(loadTokenizer(file(), config)).rejects.toThrow(/a space in front of every text \(add_prefix_space\)/);
+    const whole = readFixture("smollm/tokenizer.json");
+    await writeFile(file(), JSON.stringify(whole));
+    for (const kind of ["GPT2Tokenizer", undefined]) {
+      await writeFile(config, JSON.stringify({ add_prefix_space: true, tokenizer_class: kind }));
+      await expect(loadTokenizer(file(), config)).rejects.toThrow(/differ in add_prefix_space/);
+    }
+    await writeFile(config, JSON.stringify({ add_prefix_space: true, tokenizer_class: "PreTrainedTokenizerFast" }));
+    expect((await loadTokenizer(file(), config)).encode("a")).toEqual((await loadTokenizer(file())).encode("a"));
+    const pre_tokenizer = { type: "ByteLevel", add_prefix_space: true, trim_offsets: true, use_regex: true };
+    await writeFile(file(), JSON.stringify({ ...whole, pre_tokenizer }));
+    await writeFile(config, JSON.stringify({ tokenizer_class: "GPT2Tokenizer" }));
+    await expect(loadTokenizer(file(), config)).rejects.toThrow(/differ in add_prefix_space/);
   });
 
   test("vocab.json and merges.txt of another tokenizer than GPT-2's are refused", async () => {

@@ -42,13 +42,20 @@ export async function loadTokenizer(file: string, configFile?: string): Promise<
 
 /** A prompt of the tokenizer's own, as exports for sentence-transformers have it, would stand around every template. */
 function checkHasNoPrompt({ normalizer }: TokenizerPart, file: string): void {
-  const prompt = flattenParts(normalizer).find(({ type, prepend }) => type === "Prepend" && !isSpaceMark(prepend));
+  const parts = flattenParts(normalizer);
+  const prompt =
+    parts.find(({ type, prepend }) => type === "Prepend" && !isSpaceMark(prepend)) ?? parts.find(isAtTheEnd);
   if (!prompt) return;
-  const what = `puts ${shown(prompt.prepend)} in front of every text: the model was exported for sentence-transformers`;
+  const what = `puts ${shown(prompt.prepend ?? prompt.content)} around every text: the model was exported for sentence-transformers`;
   throw new ModelError(
     "tokenizer",
     `${file}: ${what}. Export it as safetensors, which leaves the prompt to the recipe.`,
   );
+}
+
+function isAtTheEnd({ type, pattern }: TokenizerPart): boolean {
+  const { Regex: expression } = (pattern ?? {}) as TokenizerPart;
+  return type === "Replace" && typeof expression === "string" && expression.endsWith("\\z");
 }
 
 const isSpaceMark = (text: unknown): boolean => typeof text === "string" && /^[\s\u2581]*$/.test(text);
@@ -104,11 +111,7 @@ function createTokenizer({ json, config, tables, bosIds }: TokenizerSource): Tok
 function createPipeline(json: TokenizerPart, config: TokenizerPart, tables: BpeTables | undefined): Pipeline {
   for (const part of [json.normalizer, json.pre_tokenizer, json.decoder]) checkPatterns(part);
   checkForms(json);
-  if (config.add_prefix_space === true && flattenParts(json.pre_tokenizer).some(isByteLevelWithoutSpace)) {
-    throw new Error(
-      "its config asks for a space in front of every text (add_prefix_space), its tokenizer.json for none",
-    );
-  }
+  checkPrefixSpace(json, config);
   const cuts = exactPreTokenizer(json.pre_tokenizer);
   const model = isJsonObject(json.model) ? json.model : {};
   if (model.type !== "BPE") return new Pipeline({ ...json, pre_tokenizer: preTokenizerOf(cuts) }, config);
@@ -123,8 +126,17 @@ function createPipeline(json: TokenizerPart, config: TokenizerPart, tables: BpeT
   return pipeline;
 }
 
-const isByteLevelWithoutSpace = (part: TokenizerPart): boolean =>
-  part.type === "ByteLevel" && part.add_prefix_space !== true;
+/** GPT-2's class goes by its config, and by which one depends on the version of transformers. */
+function checkPrefixSpace({ pre_tokenizer: cuts }: TokenizerPart, config: TokenizerPart): void {
+  const { tokenizer_class: kind, add_prefix_space: asked } = config;
+  const isGpt2 = typeof kind === "string" && /^GPT2Tokenizer/.test(kind);
+  if (!isGpt2 && !(kind === undefined && asked === true)) return;
+  const other = flattenParts(cuts).find(
+    ({ type, add_prefix_space: own }) => type === "ByteLevel" && (own === true) !== (asked === true),
+  );
+  if (other)
+    throw new Error("its tokenizer.json and its config differ in add_prefix_space, a space in front of every text");
+}
 
 const isByteSpelling = (part: TokenizerPart | undefined): boolean =>
   part?.type === "ByteLevel" && part.use_regex === false && part.add_prefix_space !== true;
