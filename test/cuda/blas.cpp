@@ -28,7 +28,7 @@ void set(void* matrix, Type type, size_t at, float value) {
   else static_cast<_Float16*>(matrix)[at] = static_cast<_Float16>(value);
 }
 
-// op(matrix) [rows, inner] by rows, or with `by_columns` the same of its transpose.
+// op(matrix) [rows, inner], row after row.
 std::vector<float> packed(const void* matrix, Type type, Transposition operation, int rows, int inner, int stride) {
   std::vector<float> values(static_cast<size_t>(rows) * inner);
   for (int row = 0; row < rows; row++) {
