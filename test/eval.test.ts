@@ -9,6 +9,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { runCli } from "../src/cli/program.ts";
 import type { EmbeddingModel } from "../src/embed/embedding-model.ts";
 import type { LoadOptions } from "../src/embed/load.ts";
+import { endpointSource } from "../src/evaluate/endpoint-source.ts";
 import { npyHeader } from "../src/files/npy.ts";
 import { completeRecipe } from "../src/text/complete-recipe.ts";
 
@@ -221,6 +222,27 @@ describe("vectors of others", () => {
     server.closeAllConnections();
     await new Promise((done) => server.close(done));
     expect([exitCode, err]).toEqual([1, expect.stringMatching(message)]);
+  });
+
+  test("--endpoint gets a full stop for an empty text, which servers refuse", async () => {
+    const inputs: string[] = [];
+    const server = createServer(async (request, response) => {
+      const body = JSON.parse(Buffer.concat(await collect(request)).toString());
+      inputs.push(...body.input);
+      return response.end(JSON.stringify({ data: body.input.map(() => ({ embedding: [1, 2] })) }));
+    }).listen(0, "127.0.0.1");
+    await new Promise((done) => server.once("listening", done));
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const [vectors] = [await endpointSource(url).embed(["a", "", "b"])];
+    server.closeAllConnections();
+    await new Promise((done) => server.close(done));
+    expect([inputs, vectors.length]).toEqual([["a", ".", "b"], 3]);
+  });
+
+  test("--save and --report in one file are wrong use", async () => {
+    const one = join(folder, "one");
+    const { exitCode, err } = await oneword(...dev, "--save", one, "--report", one);
+    expect([exitCode, err]).toEqual([2, expect.stringMatching(/--save and --report are both .*one\./)]);
   });
 
   test("--data that is no folder is told, also where the set comes with the package", async () => {

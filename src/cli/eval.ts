@@ -1,4 +1,5 @@
 import { stat } from "node:fs/promises";
+import { resolve } from "node:path";
 import { InputError } from "../errors.ts";
 import { checkComparable, compareRuns } from "../evaluate/bootstrap.ts";
 import { pulledFolder } from "../evaluate/data-folder.ts";
@@ -16,12 +17,17 @@ import type { CliContext } from "./context.ts";
 import type { EvalFlags } from "./eval-flags.ts";
 import { EvalProgress } from "./eval-progress.ts";
 import { openSource } from "./eval-source.ts";
+import { UsageError } from "./exit-codes.ts";
 import { counted } from "./progress.ts";
 import { writeTo } from "./stdout-sink.ts";
 
 /** `oneword eval`: how good a model with a recipe is, in the numbers of the literature. */
 export async function runEval(flags: EvalFlags, context: CliContext): Promise<void> {
   const earlier = await Promise.all((flags.compare ?? []).map(readRun));
+  const { save: saved, report: page } = flags;
+  if (saved !== undefined && page !== undefined && resolve(saved) === resolve(page)) {
+    throw new UsageError(`--save and --report are both ${saved}. Give each a place of its own.`);
+  }
   if (flags.data !== undefined) await checkFolder(flags.data);
   const sets = await readSets(parseTasks(flags.tasks), flags.data ?? pulledFolder());
   if (earlier[0]) checkComparable(earlier[0], sets, flags.mode ?? "full");

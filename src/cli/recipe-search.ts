@@ -25,6 +25,10 @@ export async function runRecipeSearch(flags: SearchFlags, context: CliContext): 
     throw new UsageError(`--output ${flags.output}: that is where the report goes. Name the recipe .json.`);
   }
   const data = flags.data ?? packagedDev;
+  const measured = `${withoutExtension(flags.output)}.journal.jsonl`;
+  if ([flags.output, page].some((file) => resolve(file) === resolve(data)) || resolve(page) === resolve(measured)) {
+    throw new UsageError("--output and --report would be written over the data or the journal. Name other files.");
+  }
   const halves = splitHalves(await readLabelled(data));
   const files = flags.candidates ?? [packagedDemonstrations];
   const demonstrations = (await Promise.all(files.map(readDemonstrations))).flat();
@@ -33,7 +37,7 @@ export async function runRecipeSearch(flags: SearchFlags, context: CliContext): 
     throw new UsageError("--unlabelled: there is no text to fit on. Name a file that has some.");
   await using output = await ReservedFile.open(flags.output);
   await using reportFile = await ReservedFile.open(page, "--report");
-  const journal = await Journal.open(`${withoutExtension(flags.output)}.journal.jsonl`, { anew: !flags.resume });
+  const journal = await Journal.open(measured, { anew: !flags.resume });
   const { model, loaded } = await loadModel(flags, context);
   const line = new SearchProgressLine(context, flags.quiet === true);
   const curve: CurvePoint[] = [];

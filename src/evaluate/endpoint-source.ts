@@ -16,7 +16,8 @@ const maxTexts = 32;
 const maxAttempts = 4;
 
 /**
- * Any server with OpenAI's `POST /v1/embeddings`.
+ * Any server with OpenAI's `POST /v1/embeddings`. An empty text, which servers refuse, goes as a full stop, as in SentEval's
+ * examples (examples/bow.py).
  * @param url  the server, `/v1` or the whole path
  * @throws InputError "bad-option" for what is no URL; when asked, ModelError "download" for a server that fails
  */
@@ -32,7 +33,7 @@ export function endpointSource(url: string, { model, apiKey }: EndpointOptions =
     async embed(texts, signal) {
       const vectors: Float32Array[] = [];
       for (let start = 0; start < texts.length; start += maxTexts) {
-        const input = texts.slice(start, start + maxTexts);
+        const input = texts.slice(start, start + maxTexts).map((text) => (text.trim() === "" ? "." : text));
         const body = JSON.stringify({ model: model ?? "default", input, encoding_format: "float" });
         vectors.push(...readAnswer(await ask(address, body, apiKey, signal), input.length, address));
       }
