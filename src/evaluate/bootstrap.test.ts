@@ -1,8 +1,11 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { checkComparable, compareRuns } from "./bootstrap.ts";
 import type { EvaluationRun, EvaluationSets } from "./evaluate.ts";
 import { RandomState } from "./random-state.ts";
-import { type SavedRun, savedRun } from "./saved-run.ts";
+import { readRun, type SavedRun, savedRun } from "./saved-run.ts";
 import { scoreSts } from "./sts.ts";
 
 const pairs = 400;
@@ -110,4 +113,25 @@ test("runs over other sentences, or of other modes, are refused", () => {
   expect(compareRuns(run, { ...run, sts: [older] })).toHaveLength(1); // saved before there was a hash
   const full = transferRun([true, false]);
   expect(() => compareRuns(full, { ...full, transferMode: "fast" })).toThrow(/in the modes full and fast/);
+});
+
+test("a saved run is read back, and one of which parts are missing is told as such", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "oneword-run-"));
+  const file = join(folder, "run.json");
+  const whole = { ...noisyRun(1, 1, 5), transfer: transferRun([true]).transfer };
+  await writeFile(file, JSON.stringify(whole));
+  expect(await readRun(file)).toEqual(JSON.parse(JSON.stringify(whole)));
+  const [set] = whole.sts;
+  for (const damaged of [
+    { ...whole, name: undefined },
+    { ...whole, sts: [{ task: "stsb" }] },
+    { ...whole, sts: [{ ...set, subsets: [{ name: "test", scores: [1, 2], cosines: [1] }] }] },
+    { ...whole, transfer: [{ task: "trec", accuracy: 50 }] },
+  ]) {
+    await writeFile(file, JSON.stringify(damaged));
+    await expect(readRun(file)).rejects.toThrow(
+      /run\.json: a run of which parts are missing\. Write one with "oneword eval/,
+    );
+  }
+  await rm(folder, { recursive: true });
 });

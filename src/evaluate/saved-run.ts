@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { InputError } from "../errors.ts";
-import { isJsonObject, type JsonProblem, readJsonObject } from "../files/json.ts";
+import { isJsonObject, type JsonObject, type JsonProblem, readJsonObject } from "../files/json.ts";
 import { checkTextFile } from "../files/text-lines.ts";
 import type { Recipe } from "../text/recipe.ts";
 import type { EvaluationRun, ModeName } from "./evaluate.ts";
@@ -128,9 +128,29 @@ export async function readRun(file: string): Promise<SavedRun> {
   const advice = 'Write one with "oneword eval --save run.json".';
   const problem: JsonProblem = (what, cause) => new InputError("bad-json", `${file}: ${what}. ${advice}`, { cause });
   const run: Partial<SavedRun> = await readJsonObject(file, problem);
-  const lists = [run.sts, run.transfer];
-  const isKnownTask = (result: unknown) => isJsonObject(result) && Object.hasOwn(taskTitles, String(result.task));
-  const isKnown = lists.every((list) => Array.isArray(list) && list.every(isKnownTask));
-  if (run.format === runFormat && isKnown) return run as SavedRun;
-  throw problem(`not a run of this version (format ${run.format})`);
+  if (run.format !== runFormat) throw problem(`not a run of this version (format ${run.format})`);
+  const isWhole = isListOf(run.sts, isSavedSts) && isListOf(run.transfer, isSavedTransfer);
+  if (isWhole && typeof run.name === "string") return run as SavedRun;
+  throw problem("a run of which parts are missing");
 }
+
+const isListOf = (list: unknown, isOne: (item: JsonObject) => boolean): boolean =>
+  Array.isArray(list) && list.every((item) => isJsonObject(item) && isOne(item));
+
+/** JSON has null for what is no number. */
+const isNumbers = (list: unknown): list is readonly (number | null)[] =>
+  Array.isArray(list) && list.every((value) => typeof value === "number" || value === null);
+
+const isKnownTask = ({ task }: JsonObject): boolean => Object.hasOwn(taskTitles, String(task));
+
+const isSavedSts = ({ subsets, worst, ...set }: JsonObject): boolean =>
+  isKnownTask(set) &&
+  [set.all, set.mean, set.wmean].every(isJsonObject) &&
+  Array.isArray(worst) &&
+  isListOf(subsets, isSavedSubset);
+
+const isSavedSubset = ({ scores, cosines }: JsonObject): boolean =>
+  isNumbers(scores) && isNumbers(cosines) && scores.length === cosines.length;
+
+const isSavedTransfer = ({ accuracy, correct, ...result }: JsonObject): boolean =>
+  isKnownTask(result) && typeof accuracy === "number" && typeof correct === "string";
