@@ -1,32 +1,14 @@
 // In place of NVIDIA's libcublas and libcublasLt: the products that ONNX Runtime asks for, as loops. Numbers of arguments' values
 // are those of cublas_api.h and library_types.h.
-#include <cstdio>
 #include <cstdlib>
 #include <vector>
 
+#include "numbers.h"
+
 namespace {
 
-enum Type { float32 = 0, float16 = 2 };            // cudaDataType
 enum Transposition { plain = 0, transposed = 1 };  // cublasOperation_t
 constexpr int compute_float16 = 64;                // cublasComputeType_t
-
-size_t size_of(Type type) { return type == float32 ? 4 : 2; }
-
-void check(Type type) {
-  if (type == float32 || type == float16) return;
-  fprintf(stderr, "emulated CUDA: a product of type %d\n", type);
-  _Exit(97);
-}
-
-float get(const void* matrix, Type type, size_t at) {
-  if (type == float32) return static_cast<const float*>(matrix)[at];
-  return static_cast<float>(static_cast<const _Float16*>(matrix)[at]);
-}
-
-void set(void* matrix, Type type, size_t at, float value) {
-  if (type == float32) static_cast<float*>(matrix)[at] = value;
-  else static_cast<_Float16*>(matrix)[at] = static_cast<_Float16>(value);
-}
 
 // op(matrix) [rows, inner], row after row.
 std::vector<float> packed(const void* matrix, Type type, Transposition operation, int rows, int inner, int stride) {
@@ -49,7 +31,7 @@ struct Matrix {
 
 // c [m, n] = alpha op(a) [m, k] op(b) [k, n] + beta c, all of them column after column
 void product(int m, int n, int k, float alpha, Matrix a, Matrix b, float beta, void* c, Type type, int stride) {
-  for (Type each : {a.type, b.type, type}) check(each);
+  for (Type each : {a.type, b.type, type}) check(each, "a product");
   const std::vector<float> rows = packed(a.values, a.type, a.operation, m, k, a.stride);
   const std::vector<float> columns = packed(b.values, b.type, b.operation == plain ? transposed : plain, n, k, b.stride);
   for (int column = 0; column < n; column++) {

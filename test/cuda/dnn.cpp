@@ -1,29 +1,19 @@
 // In place of NVIDIA's libcudnn: its reductions, which are all that the graphs ask of it. Numbers of arguments' values are those of
 // cudnn_graph.h and cudnn_ops.h.
 #include <cmath>
-#include <cstdio>
 #include <cstdlib>
 #include <vector>
 
+#include "numbers.h"
+
 namespace {
 
-enum Type { float32 = 0, float16 = 2 };
 enum Operation { add, multiply, minimum, maximum, largest, average, norm1, norm2 };
 
 struct Tensor {
   Type type;
   std::vector<int> sizes, strides;
 };
-
-float get(const void* values, Type type, size_t at) {
-  if (type == float32) return static_cast<const float*>(values)[at];
-  return static_cast<float>(static_cast<const _Float16*>(values)[at]);
-}
-
-void set(void* values, Type type, size_t at, float value) {
-  if (type == float32) static_cast<float*>(values)[at] = value;
-  else static_cast<_Float16*>(values)[at] = static_cast<_Float16>(value);
-}
 
 size_t count_of(const Tensor& tensor) {
   size_t count = 1;
@@ -61,10 +51,7 @@ const char* cudnnGetErrorString(int) { return "an error of the emulated library"
 int cudnnCreateTensorDescriptor(Tensor** tensor) { return *tensor = new Tensor{}, 0; }
 int cudnnDestroyTensorDescriptor(Tensor* tensor) { return delete tensor, 0; }
 int cudnnSetTensorNdDescriptor(Tensor* tensor, Type type, int rank, const int sizes[], const int strides[]) {
-  if (type != float32 && type != float16) {
-    fprintf(stderr, "emulated CUDA: a reduction of type %d\n", type);
-    _Exit(97);
-  }
+  check(type, "a reduction");
   *tensor = {type, {sizes, sizes + rank}, {strides, strides + rank}};
   return 0;
 }

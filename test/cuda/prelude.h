@@ -12,48 +12,29 @@ typedef uint64_t u64;
 typedef int32_t s32;
 typedef int64_t s64;
 
-static inline float F(u32 bits) {
-  float x;
-  memcpy(&x, &bits, 4);
-  return x;
-}
-static inline u32 B(float x) {
-  u32 bits;
-  memcpy(&bits, &x, 4);
-  return bits;
-}
-static inline double D(u64 bits) {
-  double x;
-  memcpy(&x, &bits, 8);
-  return x;
-}
-static inline u64 DB(double x) {
-  u64 bits;
-  memcpy(&bits, &x, 8);
-  return bits;
-}
-static inline float H(u32 bits) {
-  uint16_t half = bits;
-  _Float16 x;
-  memcpy(&x, &half, 2);
-  return (float)x;
-}
-static inline u32 HB(double value) {
-  _Float16 x = (_Float16)value;
-  uint16_t bits;
-  memcpy(&bits, &x, 2);
-  return bits;
-}
-static inline u32 c32(const uint8_t* bank, u32 at) {
-  u32 x;
-  memcpy(&x, bank + at, 4);
-  return x;
-}
-static inline u64 c64(const uint8_t* bank, u32 at) {
-  u64 x;
-  memcpy(&x, bank + at, 8);
-  return x;
-}
+#define SAME_BITS(name, From, To)       \
+  static inline To name(From value) {   \
+    To same;                            \
+    memcpy(&same, &value, sizeof same); \
+    return same;                        \
+  }
+SAME_BITS(F, u32, float)
+SAME_BITS(B, float, u32)
+SAME_BITS(D, u64, double)
+SAME_BITS(DB, double, u64)
+SAME_BITS(half_of, uint16_t, _Float16)
+SAME_BITS(bits_of_half, _Float16, uint16_t)
+static inline float H(u32 bits) { return (float)half_of(bits); }
+static inline u32 HB(double value) { return bits_of_half((_Float16)value); }
+
+#define READ(name, Type)                                 \
+  static inline Type name(const uint8_t* bank, u32 at) { \
+    Type value;                                          \
+    memcpy(&value, bank + at, sizeof value);             \
+    return value;                                        \
+  }
+READ(c32, u32)
+READ(c64, u64)
 
 static inline float ftz(float x) { return fabsf(x) < 1.17549435e-38f ? copysignf(0.f, x) : x; }
 static inline float sat(float x) { return x != x ? 0.f : x < 0 ? 0.f : x > 1 ? 1.f : x; }
@@ -71,20 +52,16 @@ static inline float fma_r(float a, float b, float c, int mode) {
   _mm_setcsr(old);
   return result;
 }
-static inline float add_r(float a, float b, int mode) {
-  u32 old = round_to(mode);
-  asm volatile("vaddss %1,%0,%0" : "+x"(a) : "x"(b));
-  volatile float result = a;
-  _mm_setcsr(old);
-  return result;
-}
-static inline float mul_r(float a, float b, int mode) {
-  u32 old = round_to(mode);
-  asm volatile("vmulss %1,%0,%0" : "+x"(a) : "x"(b));
-  volatile float result = a;
-  _mm_setcsr(old);
-  return result;
-}
+#define ROUNDED(name, instruction)                            \
+  static inline float name(float a, float b, int mode) {      \
+    u32 old = round_to(mode);                                 \
+    asm volatile(instruction " %1,%0,%0" : "+x"(a) : "x"(b)); \
+    volatile float result = a;                                \
+    _mm_setcsr(old);                                          \
+    return result;                                            \
+  }
+ROUNDED(add_r, "vaddss")
+ROUNDED(mul_r, "vmulss")
 static inline float from_u64(u64 value, int mode) {
   float x = (float)value;
   if (mode == 2 && (long double)x < (long double)value) x = nextafterf(x, INFINITY);

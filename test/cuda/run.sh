@@ -46,7 +46,7 @@ library libcublas.so.13 "$here/blas.cpp"
 library libcublasLt.so.13 "$here/blas.cpp"
 library libcurand.so.10
 library libcuda.so.1
-g++ -O3 -march=haswell -shared -fPIC "$here/dnn.cpp" -o "$lib/libcudnn.so"
+g++ -O3 -march=haswell -shared -fPIC -I"$here" "$here/dnn.cpp" -o "$lib/libcudnn.so"
 app
 cd "$EMULATED_CUDA/app"
 export LD_LIBRARY_PATH="$lib" ONEWORD_DEVICE=cuda

@@ -282,6 +282,14 @@ class Operands:
 COMPARISONS = {"LT": "<", "LE": "<=", "GT": ">", "GE": ">=", "EQ": "==", "NE": "!="}
 ROUNDINGS = {"RM": 1, "RP": 2, "RZ": 3}
 NOTHING = "BSSY BSYNC BMOV MEMBAR ERRBAR CCTL YIELD DEPBAR BREAK".split()
+MEMORY = {
+    "LDG": ("load", "global"),
+    "LDS": ("load", "shared"),
+    "LDL": ("load", "local"),
+    "STG": ("store", "global"),
+    "STS": ("store", "shared"),
+    "STL": ("store", "local"),
+}
 SHUFFLES = {"IDX": "shuffle_index", "UP": "shuffle_up", "DOWN": "shuffle_down", "BFLY": "shuffle_butterfly"}
 VOTES = {"ANY": "vote_any", "ALL": "vote_all", "EQ": "vote_equal"}
 FUNCTIONS = {
@@ -363,6 +371,11 @@ class Translator(Operands):
             return ";"
         if base in ("WARPSYNC", "NOP"):  # where the compiler knows that a warp is together, its meeting is a NOP
             return self.meet("warp_sync", place)
+        if base in MEMORY:
+            way, space = MEMORY[base]
+            if space == "global" and "E" not in modifiers:  # addresses of 64 bits
+                raise Unknown(text)
+            return getattr(self, way)(space, modifiers, operands)
         handler = getattr(self, f"do_{base}", None)
         if handler is None:
             raise Unknown(text)
@@ -723,24 +736,6 @@ class Translator(Operands):
         values += [self.following(source, i) or "0u" for i in range(1, words)]
         size = 2 if "U16" in modifiers or "S16" in modifiers else 1 if "U8" in modifiers or "S8" in modifiers else 4 * words
         return f"{{ u32 w_[] = {{{', '.join(values)}}}; memcpy({self.place_of(base, target)}, w_, {size}); }}"
-
-    def do_LDG(self, modifiers, operands, place):
-        return self.load("global", modifiers, operands) if "E" in modifiers else None
-
-    def do_LDS(self, modifiers, operands, place):
-        return self.load("shared", modifiers, operands)
-
-    def do_LDL(self, modifiers, operands, place):
-        return self.load("local", modifiers, operands)
-
-    def do_STG(self, modifiers, operands, place):
-        return self.store("global", modifiers, operands) if "E" in modifiers else None
-
-    def do_STS(self, modifiers, operands, place):
-        return self.store("shared", modifiers, operands)
-
-    def do_STL(self, modifiers, operands, place):
-        return self.store("local", modifiers, operands)
 
     def do_RED(self, modifiers, operands, place):
         return self.do_ATOMG(modifiers, ["RZ", *operands], place)
