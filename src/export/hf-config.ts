@@ -1,6 +1,6 @@
 import { ModelError } from "../errors.ts";
 import type { Architecture } from "../models/architecture.ts";
-import type { ConfigJson, DecoderConfig } from "../models/config.ts";
+import type { ConfigJson, DecoderConfig, GgufRope } from "../models/config.ts";
 
 /** config.json for transformers, of a model whose tensors are those of the base class. */
 export function hfConfig(
@@ -9,8 +9,8 @@ export function hfConfig(
   depth: number,
   dtype: "float16" | "float32",
 ): ConfigJson {
-  const { rope_interleaved: _, rope_scaling, dtype: original, ...rest } = config.json; // dtype would win over torch_dtype
-  if ((rope_scaling as ConfigJson | undefined)?.rope_type === "factors") {
+  const { gguf_rope, rope_scaling, dtype: original, ...rest } = config.json; // dtype would win over torch_dtype
+  if ((gguf_rope as GgufRope | undefined)?.factors) {
     throw new ModelError("config", `${config.source}: rotary factors of a GGUF file cannot be written to config.json.`);
   }
   const isPlain = rope_scaling === undefined || (rope_scaling as ConfigJson | null)?.rope_type === "default";

@@ -112,18 +112,8 @@ async function readFolder(files: ModelFiles): Promise<ModelSource> {
   if (!files.config) throw new ModelError("config", `${files.name}: config.json is missing beside ${file}.`);
   const index = await (kind === "safetensors" ? readSafetensors(file) : readSafetensorsIndex(file));
   const entries = renamed(index, (name) => name.replace(/^model\./, ""), file);
-  const config = withoutOwnKeys(await readJson(files.config), files.config);
+  const { gguf_rope: _, ...config } = await readJson(files.config);
   return { entries, file, config, configSource: files.config, ggufMetadata: null };
-}
-
-/** Without keys that only our own reading of GGUF's metadata has. */
-function withoutOwnKeys({ rope_interleaved: _, ...config }: ConfigJson, source: string): ConfigJson {
-  const { rope_type: type } = (config.rope_parameters ?? config.rope_scaling ?? {}) as ConfigJson;
-  if (type !== "factors") return config;
-  throw new ModelError(
-    "config",
-    `${source}: rope scaling "factors" is not supported; supported: default, linear, llama3.`,
-  );
 }
 
 async function readGgufModel({ weights: { file } }: ModelFiles): Promise<ModelSource> {

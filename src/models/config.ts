@@ -16,6 +16,14 @@ export interface RotaryConfig {
 
 export type Activation = "relu" | "gelu" | "geluTanh" | "silu";
 
+/** What GGUF says of rotary positions beyond config.json's keys, under `gguf_rope`, which no file of JSON may have. */
+export interface GgufRope {
+  /** Whether a pair's two numbers lie beside each other. */
+  readonly interleaved: boolean;
+  /** A divisor for each frequency, in the place of a scaling. */
+  readonly factors?: readonly number[];
+}
+
 /** What every decoder has, in our names. */
 export interface DecoderConfig {
   readonly modelType: string;
@@ -131,29 +139,26 @@ function readRotary(json: ConfigJson, headDim: number, source: string): RotaryCo
   const scaling = readScaling(json, source);
   const base = readNumber({ rope_theta: scaling.rope_theta ?? json.rope_theta ?? 10_000 }, "rope_theta", source);
   const plain = Array.from({ length: headDim / 2 }, (_, i) => base ** ((-2 * i) / headDim));
-  const inverseFrequencies = scaleFrequencies(plain, scaling, json, source);
-  return { base, inverseFrequencies, interleaved: json.rope_interleaved === true };
+  const { factors, interleaved = false } = (json.gguf_rope ?? {}) as Partial<GgufRope>;
+  const inverseFrequencies = factors
+    ? plain.map((frequency, i) => frequency / factors[i]!)
+    : scaleFrequencies(plain, scaling, json, source);
+  return { base, inverseFrequencies, interleaved };
 }
 
 /** Of two keys that say the same, neither may say something else: versions of transformers choose differently. */
 function readScaling(json: ConfigJson, source: string): ConfigJson {
-  const { rope_parameters: own, rope_scaling: older } = json;
+  const { rope_parameters: own, rope_scaling: older, original_max_position_embeddings: positions } = json;
   for (const [key, value] of Object.entries({ rope_parameters: own, rope_scaling: older })) {
     if (!isJsonObject(value ?? {})) fail(source, `"${key}" is ${JSON.stringify(value)}, but must be an object.`);
   }
   const scaling = (own ?? older ?? {}) as ConfigJson;
-  const pairs = [
-    ["rope_parameters", "rope_scaling", own, older],
-    [
-      "original_max_position_embeddings",
-      "that of the scaling",
-      json.original_max_position_embeddings,
-      scaling.original_max_position_embeddings,
-    ],
-  ] as const;
-  for (const [name, other, one, two] of pairs) {
-    if ((one ?? null) === null || (two ?? null) === null || isDeepStrictEqual(one, two)) continue;
-    fail(source, `"${name}" and ${other} differ. Leave one of them out.`);
+  const differ = (one: unknown, other: unknown): boolean =>
+    ![one, other].some((value) => (value ?? null) === null) && !isDeepStrictEqual(one, other);
+  const advice = "differ. Leave one of them out.";
+  if (differ(own, older)) fail(source, `"rope_parameters" and rope_scaling ${advice}`);
+  if (differ(positions, scaling.original_max_position_embeddings)) {
+    fail(source, `"original_max_position_embeddings" and that of the scaling ${advice}`);
   }
   return scaling;
 }
@@ -161,7 +166,6 @@ function readScaling(json: ConfigJson, source: string): ConfigJson {
 function scaleFrequencies(plain: number[], scaling: ConfigJson, json: ConfigJson, source: string): number[] {
   const type = scaling.rope_type ?? scaling.type ?? "default";
   if (type === "default") return plain;
-  if (type === "factors") return plain.map((frequency, i) => frequency / (scaling.factors as number[])[i]!);
   const factor = type === "linear" || type === "llama3" ? readNumber(scaling, "factor", `${source}, rope scaling`) : 1;
   if (type === "linear") return plain.map((frequency) => frequency / factor);
   if (type !== "llama3") {

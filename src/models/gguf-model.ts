@@ -1,7 +1,7 @@
 import { ModelError } from "../errors.ts";
 import { readFloats } from "../files/float-tensors.ts";
 import type { TensorIndex } from "../files/tensor-index.ts";
-import type { ConfigJson } from "./config.ts";
+import type { ConfigJson, GgufRope } from "./config.ts";
 
 export type GgufMetadata = Readonly<Record<string, unknown>>;
 
@@ -77,6 +77,8 @@ export async function ggufConfig(metadata: GgufMetadata, tensors: TensorIndex, s
       `${source}: rope.dimension_count ${key("rope.dimension_count")} is not the head's ${headDim}.`,
     );
   }
+  const divisors = tensors.get("rope_freqs.weight"); // how llama3's scaling comes
+  const factors = divisors && Array.from(await readFloats(divisors));
   return {
     model_type: modelType,
     hidden_size: key("embedding_length"),
@@ -92,16 +94,13 @@ export async function ggufConfig(metadata: GgufMetadata, tensors: TensorIndex, s
     sliding_window: key("attention.sliding_window") ?? null,
     is_causal: key("attention.causal") ?? true,
     rope_theta: key("rope.freq_base") ?? 10_000,
-    rope_scaling: await ropeScaling(key, tensors, source),
-    rope_interleaved: ropeInterleaved[modelType],
+    rope_scaling: factors ? undefined : ropeScaling(key, source),
+    gguf_rope: { interleaved: ropeInterleaved[modelType]!, ...(factors ? { factors } : {}) } satisfies GgufRope,
     tie_word_embeddings: !tensors.has("output.weight"),
   };
 }
 
-/** llama3's scaling comes as a tensor of divisors, linear scaling as a factor. */
-async function ropeScaling(key: (name: string) => unknown, tensors: TensorIndex, source: string): Promise<ConfigJson> {
-  const factors = tensors.get("rope_freqs.weight");
-  if (factors) return { rope_type: "factors", factors: Array.from(await readFloats(factors)) };
+function ropeScaling(key: (name: string) => unknown, source: string): ConfigJson {
   const factor = key("rope.scaling.factor") ?? key("rope.scale_linear"); // the older name
   const type = key("rope.scaling.type") ?? (factor === undefined ? "none" : "linear"); // as llama.cpp takes it
   if (type === "none") return { rope_type: "default" };

@@ -106,14 +106,12 @@ type BlockForm = Extract<WeightForm, "blocks" | "byteBlocks" | "int4Blocks" | "i
 
 /** What no rows at all become: the format alone. */
 function emptyBlocks(entry: TensorEntry, form: BlockForm): SplitBlocks {
-  if (form === "int4" && widthOf(entry) % int4Block !== 0) {
-    const problem = `rows of ${widthOf(entry)} weights are no whole blocks of ${int4Block}`;
-    throw new ModelError(
-      "unsupported-type",
-      `${entry.file}: "${entry.name}": ${problem}. Use another precision than int4.`,
-    );
+  if (form === "int4") {
+    const width = widthOf(entry);
+    if (width % int4Block === 0) return quantizeInt4(new Float32Array(0));
+    const problem = `rows of ${width} weights are no whole blocks of ${int4Block}. Use another precision than int4.`;
+    throw new ModelError("unsupported-type", `${entry.file}: "${entry.name}": ${problem}`);
   }
-  if (form === "int4") return quantizeInt4(new Float32Array(0));
   if (form === "int8Rows") return quantizeInt8(new Float32Array(0), widthOf(entry));
   return splitRows(entry, form, new Uint8Array(0), 0);
 }
