@@ -1,8 +1,7 @@
-import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { InputError } from "../errors.ts";
-import { checkComparable, compareRuns } from "../evaluate/bootstrap.ts";
-import { pulledFolder } from "../evaluate/data-folder.ts";
+import { checkComparable, commonStatistics, compareRuns } from "../evaluate/bootstrap.ts";
+import { isFolder, pulledFolder } from "../evaluate/data-folder.ts";
 import { type EmbeddingCache, embeddingCache } from "../evaluate/embedding-cache.ts";
 import { type EvaluationRun, type EvaluationSets, evaluate, readSets } from "../evaluate/evaluate.ts";
 import { writeMteb } from "../evaluate/mteb.ts";
@@ -28,10 +27,13 @@ export async function runEval(flags: EvalFlags, context: CliContext): Promise<vo
   if (saved !== undefined && page !== undefined && resolve(saved) === resolve(page)) {
     throw new UsageError(`--save and --report are both ${saved}. Give each a place of its own.`);
   }
-  if (flags.data !== undefined) await checkFolder(flags.data);
+  if (flags.data !== undefined && !(await isFolder(flags.data))) {
+    // where a set comes with the package, no folder at all would go unnoticed
+    throw new InputError("data-not-found", `--data ${flags.data}: there is no such folder. Check the path.`);
+  }
   const sets = await readSets(parseTasks(flags.tasks), flags.data ?? pulledFolder());
   if (earlier[0]) checkComparable(earlier[0], sets, flags.mode ?? "full");
-  for (const other of earlier.slice(1)) compareRuns(earlier[0]!, other); // before anything is made
+  for (const other of earlier.slice(1)) commonStatistics(earlier[0]!, other); // before anything is made
   await using save = await reserve(flags.save, "--save");
   await using report = await reserve(flags.report, "--report");
   if (flags.mteb !== undefined) await makeOutputFolder(flags.mteb, "--mteb");
@@ -45,12 +47,6 @@ export async function runEval(flags: EvalFlags, context: CliContext): Promise<vo
     await cache?.close();
     await opened.close();
   }
-}
-
-/** Where a set comes with the package, no folder at all would go unnoticed. */
-async function checkFolder(folder: string): Promise<void> {
-  if ((await stat(folder).catch(() => null))?.isDirectory() === true) return;
-  throw new InputError("data-not-found", `--data ${folder}: there is no such folder. Check the path.`);
 }
 
 async function runWithProgress(

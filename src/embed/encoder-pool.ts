@@ -8,6 +8,7 @@ import { Encoder } from "../runtime/encoder.ts";
 import type { SessionOptions } from "../runtime/session.ts";
 import type { Recipe } from "../text/recipe.ts";
 import { AdapterOnModel } from "./adapter-on-model.ts";
+import { remembered } from "./remembered.ts";
 
 /** Adapters by identity. */
 export type Adapters = ReadonlyMap<string, Adapter>;
@@ -64,14 +65,9 @@ export class EncoderPool {
 
   /** Adapters on the same weights share a session, whatever their ranks. */
   #encoder(reading: Reading): Promise<Encoder> {
-    const key = this.#key(reading);
-    let encoder = this.#encoders.get(key);
-    if (!encoder) {
-      encoder = Encoder.create(this.graph(reading), this.parts.session);
-      this.#encoders.set(key, encoder);
-      encoder.catch(() => this.#encoders.delete(key)); // whoever awaits it sees the error; the next one tries again
-    }
-    return encoder;
+    return remembered(this.#encoders, this.#key(reading), () =>
+      Encoder.create(this.graph(reading), this.parts.session),
+    );
   }
 
   hold(): this {

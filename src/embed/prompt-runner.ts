@@ -10,6 +10,7 @@ import type { TokenSequence, TokenTree } from "../text/token-tree.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { EmbedOptions } from "./embedding-model.ts";
 import { poolWeights } from "./pooling.ts";
+import { remembered } from "./remembered.ts";
 
 /** A prompt ready to be run. */
 export interface PreparedPrompt extends EncodedPrompt {
@@ -89,10 +90,7 @@ export class PromptRunner {
   }
 
   #prefix(encoder: Encoder): Promise<PrefixCache> {
-    const known = this.#prefixes.get(encoder) ?? encoder.cachePrefix(this.#shared!);
-    this.#prefixes.set(encoder, known);
-    known.catch(() => this.#prefixes.delete(encoder)); // the next call tries again
-    return known;
+    return remembered(this.#prefixes, encoder, () => encoder.cachePrefix(this.#shared!));
   }
 }
 

@@ -7,6 +7,7 @@ import type { Tokenizer } from "../text/tokenizer.ts";
 import type { EmbedOptions } from "./embedding-model.ts";
 import type { EncoderPool } from "./encoder-pool.ts";
 import { PromptRunner } from "./prompt-runner.ts";
+import { remembered } from "./remembered.ts";
 import type { RunMeter } from "./run-meter.ts";
 
 export interface TextStates {
@@ -98,11 +99,8 @@ export class StateReader {
 
   /** What the templates leave of nothing: run once. */
   #ownStates(layers: readonly number[]): Promise<readonly Float32Array[]> {
-    const key = layers.join();
-    const known = this.#templateStates.get(key) ?? this.#average([""], [0], {}, layers).then(([own]) => own!.states);
-    this.#templateStates.set(key, known);
-    known.catch(() => this.#templateStates.delete(key)); // the next call tries again
-    return known;
+    const read = () => this.#average([""], [0], {}, layers).then(([own]) => own!.states);
+    return remembered(this.#templateStates, layers.join(), read);
   }
 
   #depth = (layer: number | "last"): number => (layer === "last" ? this.#pool.parts.config.numLayers : layer);

@@ -28,13 +28,7 @@ const seed = 1111;
  * @see Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13 (percentile interval)
  */
 export function compareRuns(first: SavedRun, second: SavedRun): Difference[] {
-  const statistics = [...commonSts(first, second), ...commonTransfer(first, second)];
-  if (statistics.length === 0) {
-    throw new InputError(
-      "bad-option",
-      `${first.name} and ${second.name} have no task in common that both have a number for. Run both on the same.`,
-    );
-  }
+  const statistics = commonStatistics(first, second);
   const samples = statistics.map(() => new Float64Array(resamples));
   const means = new Float64Array(resamples);
   const random = new RandomState(seed);
@@ -50,16 +44,28 @@ export function compareRuns(first: SavedRun, second: SavedRun): Difference[] {
 }
 
 /**
+ * What of two runs can be compared.
+ * @throws InputError "bad-option" as compareRuns
+ */
+export function commonStatistics(first: SavedRun, second: SavedRun): Statistic[] {
+  const statistics = [...commonSts(first, second), ...commonTransfer(first, second)];
+  if (statistics.length > 0) return statistics;
+  throw new InputError(
+    "bad-option",
+    `${first.name} and ${second.name} have no task in common that both have a number for. Run both on the same.`,
+  );
+}
+
+/**
  * Whether a run over these sets can be compared with one there is, before it is made.
  * @throws InputError "bad-option" as compareRuns, for what the sets and the mode alone tell
  */
 export function checkComparable(first: SavedRun, { sts, transfer }: EvaluationSets, mode: ModeName): void {
-  const shares = (saved: readonly { readonly task: Task }[], sets: readonly { readonly task: Task }[]): boolean =>
-    sets.some(({ task }) => saved.some((result) => result.task === task));
-  if (!shares(first.sts, sts) && !shares(first.transfer, transfer)) {
+  const sharesTransfer = shareTask(first.transfer, transfer);
+  if (!shareTask(first.sts, sts) && !sharesTransfer) {
     throw new InputError("bad-option", `${first.name} has none of the tasks that are to be run. Run both on the same.`);
   }
-  if (shares(first.transfer, transfer)) checkModes(first.transferMode, mode);
+  if (sharesTransfer) checkModes(first.transferMode, mode);
   for (const { task, subsets } of sts) {
     const saved = first.sts.find((set) => set.task === task);
     const pairs = subsets.flatMap((subset) => subset.pairs);
@@ -68,9 +74,15 @@ export function checkComparable(first: SavedRun, { sts, transfer }: EvaluationSe
   }
 }
 
-/** What says which pairs a set has. */
-interface PairSet {
+interface OfTask {
   readonly task: Task;
+}
+
+const shareTask = (some: readonly OfTask[], others: readonly OfTask[]): boolean =>
+  some.some(({ task }) => others.some((other) => other.task === task));
+
+/** What says which pairs a set has. */
+interface PairSet extends OfTask {
   readonly texts?: string;
   readonly subsets: readonly { readonly scores: readonly number[] }[];
 }
@@ -92,7 +104,7 @@ function checkModes(one: ModeName, other: ModeName): void {
   );
 }
 
-interface Statistic {
+export interface Statistic {
   readonly task: Task;
   /** Things to draw from. */
   readonly count: number;
@@ -133,8 +145,7 @@ function stsStatistic(a: SavedSts, b: SavedSts): Statistic {
 }
 
 function commonTransfer(first: SavedRun, second: SavedRun): Statistic[] {
-  const isShared = first.transfer.some(({ task }) => second.transfer.some((other) => other.task === task));
-  if (isShared) checkModes(first.transferMode, second.transferMode);
+  if (shareTask(first.transfer, second.transfer)) checkModes(first.transferMode, second.transferMode);
   return first.transfer.flatMap((a) => {
     const b = second.transfer.find(({ task }) => task === a.task);
     return b ? [transferStatistic(a, b)] : [];

@@ -42,10 +42,12 @@ export async function findAllUnder(
   return undefined;
 }
 
+export const isFolder = async (path: string): Promise<boolean> =>
+  (await stat(path).catch(() => null))?.isDirectory() === true;
+
 /** Says which set is missing and how to get it. */
 export async function dataNotFound(task: Task, folder: string, expected: readonly string[]): Promise<InputError> {
-  const isFolder = (await stat(folder).catch(() => null))?.isDirectory() === true;
-  const where = isFolder
+  const where = (await isFolder(folder))
     ? `is not in ${folder} (looked for ${expected.join(" and ")})`
     : `is missing, for there is no folder ${folder}`;
   const pull = `oneword data pull ${isTransferTask(task) ? "transfer" : "sts"}`;

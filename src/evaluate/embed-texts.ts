@@ -1,6 +1,6 @@
 import { InputError, InternalError } from "../errors.ts";
 import type { EmbeddingCache } from "./embedding-cache.ts";
-import type { VectorSource } from "./vector-source.ts";
+import { quotedStart, type VectorSource } from "./vector-source.ts";
 
 /** Characters of one call to a source: a few runs of the model, so that progress shows and a stop loses little. */
 const chunkCharacters = 16_384;
@@ -87,8 +87,7 @@ function checkVector(embedding: Float32Array, width: number, { name }: VectorSou
     dimension < 0
       ? `${embedding.length} numbers, others have ${width}`
       : `${embedding[dimension]} in dimension ${dimension}`;
-  const shown = JSON.stringify(text.slice(0, 80));
-  throw new InputError("bad-row", `${name}: the vector of the text ${shown} has ${found}. Make it again.`);
+  throw new InputError("bad-row", `${name}: the vector of the text ${quotedStart(text)} has ${found}. Make it again.`);
 }
 
 function* chunksByLength(texts: readonly string[]): Generator<string[], void, undefined> {

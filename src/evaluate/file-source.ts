@@ -1,7 +1,7 @@
 import { basename } from "node:path";
 import { InputError } from "../errors.ts";
 import { readVectors } from "../files/vector-reader.ts";
-import type { VectorSource } from "./vector-source.ts";
+import { quotedStart, type VectorSource } from "./vector-source.ts";
 
 /**
  * Vectors that something else made: named by text, or in the order of the distinct texts, as `oneword data texts` prints
@@ -26,7 +26,7 @@ export async function fileSource(file: string, distinctTexts: readonly string[])
       return asked.map((text) => {
         const embedding = byText.get(text);
         if (embedding) return { embedding, isTruncated: false };
-        throw new InputError("bad-row", `${file}: no vector for the text ${JSON.stringify(text.slice(0, 80))}.`);
+        throw new InputError("bad-row", `${file}: no vector for the text ${quotedStart(text)}.`);
       });
     },
   };

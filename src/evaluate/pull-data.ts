@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { InputError, ModelError } from "../errors.ts";
 import { moveFolder, writeAtomically } from "../files/atomic.ts";
 import { cacheFolder } from "../files/cache-folder.ts";
-import { modelLock } from "../files/cached-models.ts";
+import { dataFolderName, modelLock } from "../files/cached-models.ts";
 import { fetchInCache } from "../files/fetch-model.ts";
 import { fetchDataSet } from "../files/hub-data-set.ts";
 import { withLock } from "../files/lock.ts";
@@ -50,7 +50,7 @@ async function staged(
   work: (staging: string, options: ResolveOptions) => Promise<void>,
 ): Promise<void> {
   const root = cacheFolder(options.cacheDir);
-  const folder = `data+${name.replace("/", "--")}`; // a name that no model's folder has
+  const folder = dataFolderName(name);
   const staging = join(root, "partial", folder);
   const lock = { file: modelLock(root, folder), purpose: "fetches the same data", signal: options.signal };
   await withLock(lock, async (signal) => {

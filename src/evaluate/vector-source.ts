@@ -46,6 +46,8 @@ function namingText(error: unknown, texts: readonly string[]): unknown {
   const [, place, rest] = (error instanceof InputError && /^input\[(\d+)\](.*)$/s.exec(error.message)) || [];
   const text = texts[Number(place)];
   if (!(error instanceof InputError) || text === undefined) return error;
-  const shown = JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
-  return new InputError(error.code, `the text ${shown}${rest}`, { cause: error });
+  return new InputError(error.code, `the text ${quotedStart(text)}${rest}`, { cause: error });
 }
+
+/** The beginning of a text, to name it by. */
+export const quotedStart = (text: string): string => JSON.stringify(text.slice(0, 80));

@@ -21,6 +21,11 @@ export const manifestName = "oneword.json";
 /** The folder of a model under `models` in the own cache. */
 export const modelFolderName = (key: string): string => key.replaceAll("/", "--");
 
+/** The folder under `partial` of evaluation sets that are fetched: a name that no model's has. */
+export const dataFolderName = (name: string): string => `data+${modelFolderName(name)}`;
+
+export const isDataFolder = (folderName: string): boolean => folderName.startsWith(dataFolderName(""));
+
 /** Held by whoever works on the model's folder, be it under `models` or under `partial`. */
 export const modelLock = (cacheRoot: string, folderName: string): string => join(cacheRoot, "locks", folderName);
 

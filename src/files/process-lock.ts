@@ -2,7 +2,7 @@ import { readFile, rm, writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { CapacityError } from "../errors.ts";
-import { diskError } from "./replace-file.ts";
+import { throwDiskError } from "./replace-file.ts";
 
 /** Locks of this process, whose id a file may have from one that was killed before. */
 const held = new Set<string>();
@@ -36,9 +36,7 @@ export async function lockForProcess(file: string, what: string): Promise<() => 
 
 async function writeOwnId(file: string, locked: (holder: number) => CapacityError): Promise<void> {
   const write = (flag: "w" | "wx"): Promise<void> =>
-    writeFile(file, String(process.pid), { flag }).catch((error: unknown) => {
-      throw diskError(error, file);
-    });
+    writeFile(file, String(process.pid), { flag }).catch(throwDiskError(file));
   try {
     await write("wx");
   } catch (error) {

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { cacheFolder, hubCacheFolder } from "./cache-folder.ts";
-import { findDamage, readHubSnapshot, readManifest } from "./cached-models.ts";
+import { findDamage, isDataFolder, readHubSnapshot, readManifest } from "./cached-models.ts";
 import { folderBytes, mapFolders } from "./folder-contents.ts";
 import type { ModelFiles } from "./model-files.ts";
 import { type ResolveOptions, resolveModel } from "./resolve-model.ts";
@@ -52,7 +52,7 @@ async function readCached(path: string): Promise<CachedModel | null> {
 
 async function readPartial(path: string, folderName: string): Promise<CachedModel | null> {
   const state = await readStagingState(path);
-  if (!state || folderName.startsWith("data+")) return null; // evaluation sets are no model
+  if (!state || isDataFolder(folderName)) return null; // evaluation sets are no model
   const source = state.name.includes("/") ? "hub" : "package-index";
   return { name: state.name, identity: null, source, path, bytes: await folderBytes(path), complete: false };
 }

@@ -32,6 +32,13 @@ export async function removeUnfinished(folder: string, names: readonly string[])
   await Promise.all(left.map((entry) => rm(join(folder, entry), { force: true })));
 }
 
+/** For a write's catch: throws its failure as diskError has it. */
+export const throwDiskError =
+  (file: string) =>
+  (cause: unknown): never => {
+    throw diskError(cause, file);
+  };
+
 /**
  * A failed write of `file` as an error that says what to do, where a folder has its name or there was no room: a full disk, a
  * quota, a limit of file sizes.

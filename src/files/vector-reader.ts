@@ -90,10 +90,12 @@ async function readJsonl(file: string): Promise<ReadVectors> {
 
 /** In the order of their indexes, where they are those of all rows, as `embed` writes them; else as they come. */
 function inPlace(vectors: readonly Float32Array[], places: readonly number[]): readonly Float32Array[] {
-  const ordered = new Array<Float32Array | undefined>(vectors.length).fill(undefined);
-  if (places.length === vectors.length) for (const [row, place] of places.entries()) ordered[place] = vectors[row]!;
-  const isWhole = ordered.length === vectors.length && ordered.every((vector) => vector !== undefined);
-  return isWhole ? (ordered as Float32Array[]) : vectors;
+  const isRow = (place: number): boolean => place >= 0 && place < vectors.length;
+  const isWhole = places.length === vectors.length && new Set(places).size === vectors.length && places.every(isRow);
+  if (!isWhole) return vectors;
+  const ordered = new Array<Float32Array>(vectors.length);
+  for (const [row, place] of places.entries()) ordered[place] = vectors[row]!;
+  return ordered;
 }
 
 function parseLine(
@@ -109,10 +111,7 @@ function parseLine(
     return {
       embedding: Float32Array.from(values),
       text: typeof text === "string" ? text : undefined,
-      index:
-        Number.isSafeInteger(index) && (index as number) >= 0 && (index as number) < 2 ** 32 - 1
-          ? (index as number)
-          : undefined,
+      index: Number.isSafeInteger(index) ? (index as number) : undefined,
     };
   }
   throw new InputError("bad-row", `${where}: "embedding" must be a list of numbers.`);

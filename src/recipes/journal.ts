@@ -1,6 +1,6 @@
 import { appendFile, mkdir, readFile, rm } from "node:fs/promises";
 import { dirname } from "node:path";
-import { diskError } from "../files/replace-file.ts";
+import { diskError, throwDiskError } from "../files/replace-file.ts";
 
 /** One measurement that a search made. */
 export interface JournalEntry {
@@ -31,11 +31,7 @@ export class Journal {
     const journal = new Journal(file);
     if (file === null) return journal;
     await mkdir(dirname(file), { recursive: true });
-    if (anew) {
-      await rm(file, { force: true }).catch((error: unknown) => {
-        throw diskError(error, file);
-      });
-    }
+    if (anew) await rm(file, { force: true }).catch(throwDiskError(file));
     const text = await readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
       if (error.code === "ENOENT") return "";
       throw diskError(error, file);
@@ -61,9 +57,7 @@ export class Journal {
   async #append(text: string): Promise<void> {
     const file = this.#file;
     if (file === null) return;
-    await appendFile(file, text).catch((error: unknown) => {
-      throw diskError(error, file);
-    });
+    await appendFile(file, text).catch(throwDiskError(file));
   }
 }
 

@@ -70,8 +70,8 @@ export class MemoryPlan {
     const { batchSize } = this.#sizes;
     // planBatches lets the grid of texts that share beginnings grow to twice the tokens that are computed
     const rows = this.#sharesBeginnings ? Math.min(2 * texts, textsPerExample * batchSize) : texts;
-    const [forward, backward] = [this.#forward, this.#backward].map((graph) => this.#session(graph, texts, rows));
-    return this.#held + this.#loss + 2 * forward! + backward!;
+    const sessions = this.#session(this.#backward, texts, rows) + 2 * this.#session(this.#forward, texts, rows);
+    return this.#held + this.#loss + sessions;
   }
 
   /**

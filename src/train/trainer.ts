@@ -104,11 +104,6 @@ function checkNothingIsLost({ output, resume }: TrainOptions): void {
 
 async function trainInto(options: TrainOptions, observer: TrainObserver): Promise<TrainResult> {
   const model = await openTrainingModel(options, observer);
-  const { hiddenSize } = model.adapted.config;
-  if (options.rank > hiddenSize) {
-    const advice = `more than the model's ${hiddenSize} numbers of a token gives nothing. Lower it.`;
-    throw new InputError("bad-option", `rank is ${options.rank}; ${advice}`);
-  }
   const examples = await readData(options, observer);
   const steps = planSteps(examples, options);
   const microBatchTokens = microBatchOf(model, options, examples);

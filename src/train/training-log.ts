@@ -2,7 +2,7 @@ import { appendFile, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError } from "../errors.ts";
 import { isJsonObject } from "../files/json.ts";
-import { diskError, replaceFile } from "../files/replace-file.ts";
+import { replaceFile, throwDiskError } from "../files/replace-file.ts";
 
 export const logName = "log.jsonl";
 
@@ -36,9 +36,7 @@ export class TrainingLog {
   /** @throws CapacityError "disk-full" */
   async append(entry: { readonly step: number }): Promise<void> {
     const timed = { time: new Date().toISOString(), ...entry };
-    await appendFile(this.#file, `${JSON.stringify(timed)}\n`).catch((error: unknown) => {
-      throw diskError(error, this.#file);
-    });
+    await appendFile(this.#file, `${JSON.stringify(timed)}\n`).catch(throwDiskError(this.#file));
     this.#entries.push(timed);
   }
 }

@@ -56,6 +56,10 @@ export async function openTrainingModel(
   });
   const architecture = findArchitecture(opened.config, opened.configSource);
   const config = architecture.readConfig(opened.config, opened.configSource);
+  if (rank > config.hiddenSize) {
+    const advice = `more than the model's ${config.hiddenSize} numbers of a token gives nothing. Lower it.`;
+    throw new InputError("bad-option", `rank is ${rank}; ${advice}`);
+  }
   const tokenizer = await openTokenizer(files, opened);
   const prompts = createPromptEncoder(tokenizer, recipe, options.maxSentenceTokens);
   const longest = prompts.maxTokens;
